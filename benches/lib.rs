@@ -1,0 +1,1 @@
+//! Benches beside the real peers.

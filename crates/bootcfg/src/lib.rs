@@ -1,0 +1,1 @@
+//! Matchbox-compatible boot configuration: groups, profiles, selectors, rendered answers.

@@ -1,0 +1,1 @@
+//! Machines, orders, attempts and their timeline.

@@ -1,0 +1,1 @@
+//! Ignition configs of every version: parse, validate, merge, convert, transpile.

@@ -1,0 +1,1 @@
+//! IPMI over LAN: client, fleet and virtual BMC over RMCP+.

@@ -1,0 +1,1 @@
+//! The lab: namespaces, virtual machines with real firmware, virtual BMCs.

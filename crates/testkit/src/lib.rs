@@ -1,0 +1,1 @@
+//! Test helpers: virtual clock, lossy link, pcap writer.

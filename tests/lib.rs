@@ -1,0 +1,1 @@
+//! Interoperability tests, one file per real peer.

@@ -1,0 +1,3 @@
+//! Serves groups, profiles and templates to booting machines.
+
+fn main() {}

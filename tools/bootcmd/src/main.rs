@@ -1,0 +1,3 @@
+//! Client of bootcfgd's gRPC interface.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Validates, merges, converts and transpiles Ignition configs.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The program in the booted system that makes a machine what its config says.
+
+fn main() {}

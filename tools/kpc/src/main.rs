@@ -1,0 +1,3 @@
+//! From powered-off machines to registered nodes.
+
+fn main() {}

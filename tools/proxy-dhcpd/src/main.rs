@@ -1,0 +1,3 @@
+//! Proxy DHCP server for network boot beside an existing DHCP server.
+
+fn main() {}
