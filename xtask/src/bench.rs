@@ -1,0 +1,46 @@
+//! `bench`: figures beside the real peers; each bench is a binary `bench-NAME` of the member `benches`.
+
+use std::fs;
+
+use crate::deps;
+use crate::run::{Outcome, cargo, root, step};
+
+/// The verb. No name lists what there is; `all` runs every one.
+pub(crate) fn run(arguments: &[String]) -> Outcome {
+    let known = names()?;
+    let wanted: Vec<String> = match arguments.first().map(String::as_str) {
+        None => {
+            println!(
+                "benches: {}\nrun them with `cargo xtask bench NAME…` or `cargo xtask bench all`",
+                known.join(", ")
+            );
+            return Ok(());
+        }
+        Some("all") => known.clone(),
+        Some(_) => arguments.to_vec(),
+    };
+    if let Some(stranger) = wanted.iter().find(|name| !known.contains(name)) {
+        return Err(format!("no bench `{stranger}`; there are: {}", known.join(", ")));
+    }
+    deps::for_lab()?;
+    deps::for_tests()?;
+    for name in wanted {
+        let binary = format!("bench-{name}");
+        let mut command =
+            cargo(&["run", "--quiet", "--profile", "bench", "--package", "kpc-benches", "--bin", &binary]);
+        step(command.env("KPC_PEERS_DIR", deps::peers()).env("KPC_LAB_PARTS", deps::lab_parts()))?;
+    }
+    Ok(())
+}
+
+/// Names of the `[[bin]]`s in benches/Cargo.toml, without their prefix.
+fn names() -> Outcome<Vec<String>> {
+    let path = root().join("benches/Cargo.toml");
+    let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let mut names: Vec<String> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("name = \"bench-")?.strip_suffix('"').map(str::to_owned))
+        .collect();
+    names.sort();
+    Ok(names)
+}

@@ -1,0 +1,51 @@
+//! `ci`: format, lints, docs, and each crate alone with no features. `unit`: the tests that need no peer.
+
+use std::fs;
+
+use crate::run::{Outcome, cargo, root, step};
+
+/// The verb.
+pub(crate) fn run() -> Outcome {
+    step(&mut cargo(&["fmt", "--all", "--check"]))?;
+    step(&mut cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--all-features",
+        "--quiet",
+        "--",
+        "-D",
+        "warnings",
+    ]))?;
+    step(
+        cargo(&["doc", "--workspace", "--no-deps", "--all-features", "--quiet"])
+            .env("RUSTDOCFLAGS", "-D warnings"),
+    )?;
+    for crate_name in libraries()? {
+        step(&mut cargo(&["check", "--quiet", "--package", &crate_name, "--no-default-features"]))?;
+    }
+    crate::spec::run()
+}
+
+/// Unit, property and simulation tests and doc tests of every member but the interoperability tests.
+pub(crate) fn unit() -> Outcome {
+    step(&mut cargo(&[
+        "test",
+        "--workspace",
+        "--all-features",
+        "--exclude",
+        "kpc-tests",
+        "--exclude",
+        "kpc-benches",
+    ]))
+}
+
+/// Package names of `crates/*`.
+fn libraries() -> Outcome<Vec<String>> {
+    let folder = root().join("crates");
+    let entries = fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let mut names: Vec<String> =
+        entries.flatten().map(|entry| format!("kpc-{}", entry.file_name().to_string_lossy())).collect();
+    names.sort();
+    Ok(names)
+}

@@ -1,0 +1,187 @@
+//! `deps`: what the lab and the peers need from Debian and PyPI.
+//!
+//! Packages without a service are installed. Packages that bring one (a unit or a start link), and the kernel, whose
+//! installation would touch /boot, are downloaded and unpacked under the target directory, so that the machine's
+//! enabled units are the same before and after.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::run::{Outcome, command, is_root, output, step, target};
+
+/// Installed: none of these brings a service.
+const INSTALLED: &[&str] = &[
+    "qemu-system-x86",
+    "ipxe",
+    "ipxe-qemu",
+    "ovmf",
+    "busybox-static",
+    "cpio",
+    "iproute2",
+    "dnsmasq-base",
+    "curl",
+    "tcpdump",
+    "xz-utils",
+    "kmod",
+    "util-linux",
+    "iputils-ping",
+    "python3",
+    "python3-venv",
+    "gcc",
+    "libc6-dev",
+];
+
+/// Unpacked for `kpc lab`: the lease server, the boot medium's loader, the kernel and its modules.
+const LAB: &[&str] = &["isc-dhcp-server", "isolinux", "syslinux-common", "xorriso", "linux-image-amd64"];
+
+/// Unpacked for the interoperability tests and benches.
+const PEERS: &[&str] = &[
+    "isc-dhcp-server",
+    "isc-dhcp-relay",
+    "ipmitool",
+    "openipmi",
+    "freeipmi-tools",
+    "tftp-hpa",
+    "tftpd-hpa",
+    "atftpd",
+    "atftp",
+    "etcd-server",
+    "nftables",
+    "nmap",
+    "ignition",
+];
+
+/// From PyPI into a virtual environment.
+const PYTHON: &[&str] = &["ansible-core", "pyghmi"];
+
+/// Where `kpc lab` finds its parts; also `KPC_LAB_PARTS`.
+pub(crate) fn lab_parts() -> PathBuf {
+    std::env::var_os("KPC_LAB_PARTS").map_or_else(|| target().join("lab-parts"), PathBuf::from)
+}
+
+/// Where the tests find unpacked peers; also `KPC_PEERS_DIR`.
+pub(crate) fn peers() -> PathBuf {
+    std::env::var_os("KPC_PEERS_DIR").map_or_else(|| target().join("peers"), PathBuf::from)
+}
+
+/// The verb: everything.
+pub(crate) fn run() -> Outcome {
+    for_lab()?;
+    for_tests()
+}
+
+/// What `kpc lab up` needs.
+pub(crate) fn for_lab() -> Outcome {
+    install()?;
+    unpack(&lab_parts(), LAB)
+}
+
+/// What the interoperability tests need beyond the lab.
+pub(crate) fn for_tests() -> Outcome {
+    install()?;
+    unpack(&peers(), PEERS)?;
+    python()
+}
+
+fn install() -> Outcome {
+    let missing: Vec<&str> = INSTALLED.iter().copied().filter(|package| !is_installed(package)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !is_root() {
+        return Err(format!(
+            "these Debian packages are missing; as root run:\n  apt-get update && apt-get install -y --no-install-recommends {}",
+            missing.join(" ")
+        ));
+    }
+    println!("installing from Debian: {}", missing.join(" "));
+    step(command("apt-get", &["update", "-qq"]).env("DEBIAN_FRONTEND", "noninteractive"))?;
+    let mut arguments = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    arguments.extend(missing);
+    step(command("apt-get", &arguments).env("DEBIAN_FRONTEND", "noninteractive"))
+}
+
+fn is_installed(package: &str) -> bool {
+    output(&mut command("dpkg-query", &["-W", "-f=${db:Status-Abbrev}", package]))
+        .is_ok_and(|status| status.starts_with("ii"))
+}
+
+/// Downloads `packages` and what they depend on (as far as the machine lacks it) and unpacks all into `place/root`.
+fn unpack(place: &Path, packages: &[&str]) -> Outcome {
+    let stamp = place.join("packages");
+    let wanted = packages.join(" ");
+    if fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
+        return Ok(());
+    }
+    println!("unpacking under {}: {wanted}", place.display());
+    let (archives, tree) = (place.join("archives"), place.join("root"));
+    for folder in [&archives, &tree] {
+        fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    }
+    if output(&mut command("apt-cache", &["show", "isc-dhcp-server"])).is_err() {
+        if !is_root() {
+            return Err("Debian's package lists are missing; as root run: apt-get update".to_owned());
+        }
+        step(&mut command("apt-get", &["update", "-qq"]))?;
+    }
+    let names = closure(packages)?;
+    let mut download = command("apt-get", &["download", "-qq"]);
+    // apt drops to its own user, which cannot write below a private folder.
+    download.args(["-o", "APT::Sandbox::User=root"]).args(&names).current_dir(&archives);
+    step(&mut download)?;
+    let entries = fs::read_dir(&archives).map_err(|error| format!("{}: {error}", archives.display()))?;
+    for archive in entries.flatten().map(|entry| entry.path()) {
+        if archive.extension().is_some_and(|ending| ending == "deb") {
+            output(command("dpkg-deb", &["-x"]).arg(&archive).arg(&tree))?;
+        }
+    }
+    fs::remove_dir_all(&archives).map_err(|error| format!("{}: {error}", archives.display()))?;
+    fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))
+}
+
+/// The packages to fetch: the named ones, and what apt would add to this machine for them. A metapackage for the
+/// kernel is replaced by the one package that holds it.
+fn closure(packages: &[&str]) -> Outcome<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    for package in packages {
+        if package.starts_with("linux-image") {
+            names.insert(kernel_package(package)?);
+            continue;
+        }
+        names.insert((*package).to_owned());
+        let plan =
+            output(&mut command("apt-get", &["install", "-s", "-qq", "--no-install-recommends", package]))?;
+        names.extend(
+            plan.lines()
+                .filter_map(|line| line.strip_prefix("Inst ")?.split_whitespace().next().map(str::to_owned)),
+        );
+    }
+    Ok(names)
+}
+
+fn kernel_package(meta: &str) -> Outcome<String> {
+    let depends = output(&mut command("apt-cache", &["depends", meta]))?;
+    depends
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("Depends: "))
+        .find(|name| name.starts_with("linux-image-"))
+        .map(str::to_owned)
+        .ok_or_else(|| format!("{meta} names no kernel package; run: apt-get update"))
+}
+
+fn python() -> Outcome {
+    let place = peers().join("venv");
+    let stamp = place.join("packages");
+    let wanted = PYTHON.join(" ");
+    if fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
+        return Ok(());
+    }
+    println!("Python peers under {}: {wanted}", place.display());
+    let venv = place.to_string_lossy().into_owned();
+    step(&mut command("python3", &["-m", "venv", &venv]))?;
+    let pip = place.join("bin/pip").to_string_lossy().into_owned();
+    let mut install = command(&pip, &["install", "--quiet"]);
+    step(install.args(PYTHON))?;
+    fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))
+}

@@ -1,0 +1,50 @@
+//! `interop`: tests against real peers, one file per peer under tests/tests.
+
+use crate::deps;
+use crate::lab;
+use crate::run::{Outcome, cargo, root, step, target};
+
+/// Long matrices that `test` leaves out; each is asked for by name.
+const SLOW: &[(&str, &str)] = &[("firmware", "firmware_matrix"), ("package", "package")];
+
+/// The verb. No name: every file whose tests are quick.
+pub(crate) fn run(names: &[String]) -> Outcome {
+    deps::for_lab()?;
+    deps::for_tests()?;
+    lab::build()?;
+    step(&mut cargo(&[
+        "build",
+        "--profile",
+        "lab",
+        "--quiet",
+        "--bins",
+        "--workspace",
+        "--exclude",
+        "xtask",
+        "--exclude",
+        "kpc-benches",
+    ]))?;
+    let mut command = cargo(&["test", "--package", "kpc-tests"]);
+    command
+        .env("KPC_BIN_DIR", target().join("lab"))
+        .env("KPC_AGENT", lab::agent_path())
+        .env("KPC_LAB_PARTS", deps::lab_parts())
+        .env("KPC_PEERS_DIR", deps::peers())
+        .env("KPC_REQUIRE_PEERS", "1");
+    let corpora = root().join("../shared/conformance");
+    if std::env::var_os("CONFORMANCE_DIR").is_none() && corpora.is_dir() {
+        command.env("CONFORMANCE_DIR", corpora);
+    }
+    for name in names {
+        match SLOW.iter().find(|(word, _)| word == name) {
+            Some((_, file)) => {
+                command.args(["--test", file]).env("KPC_SLOW_TESTS", "1");
+            }
+            None => {
+                command.args(["--test", name]);
+            }
+        }
+    }
+    // One at a time: the peers share two cores and some need a quiet machine.
+    step(command.args(["--", "--test-threads", "1", "--nocapture"]))
+}
