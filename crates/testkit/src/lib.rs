@@ -1,1 +1,14 @@
-//! Test helpers: virtual clock, lossy link, pcap writer.
+#![doc = include_str!("../README.md")]
+
+pub mod clock;
+pub mod frame;
+pub mod link;
+pub mod pcap;
+pub mod random;
+pub mod vectors;
+
+pub use clock::Clock;
+pub use link::{Link, LinkConfig};
+pub use pcap::{PcapReader, PcapWriter, Record};
+pub use random::SplitMix;
+pub use vectors::Vector;
