@@ -33,7 +33,8 @@ const INSTALLED: &[&str] = &[
 ];
 
 /// Unpacked for `kpc lab`: the lease server, the boot medium's loader, the kernel and its modules.
-const LAB: &[&str] = &["isc-dhcp-server", "isolinux", "syslinux-common", "xorriso", "linux-image-amd64"];
+const LAB: &[&str] =
+    &["isc-dhcp-server", "isolinux", "syslinux-common", "xorriso", "kmod", "linux-image-amd64"];
 
 /// Unpacked for the interoperability tests and benches.
 const PEERS: &[&str] = &[

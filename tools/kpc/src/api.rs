@@ -1,0 +1,114 @@
+//! The operators' API as JSON values, shared by the server and the verbs. Served on the socket and, read-only, to the
+//! page; ids of machines are their names.
+
+use serde::{Deserialize, Serialize};
+
+/// `POST /v1/machines`.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AddMachine {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its MAC addresses.
+    #[serde(default)]
+    pub(crate) macs: Vec<String>,
+    /// Its SMBIOS UUID.
+    #[serde(default)]
+    pub(crate) uuid: Option<String>,
+    /// Its BMC, `ADDRESS` or `ADDRESS:PORT`.
+    #[serde(default)]
+    pub(crate) bmc: Option<String>,
+}
+
+/// `POST /v1/plan` and `POST /v1/provision`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Provision {
+    /// Selections; for `/v1/provision` the names that the plan listed.
+    pub(crate) selection: Vec<String>,
+    /// The profile's name.
+    pub(crate) profile: String,
+    /// Roles of the machines.
+    #[serde(default)]
+    pub(crate) roles: Vec<String>,
+    /// `auto`, `uefi` or `bios`.
+    pub(crate) firmware: String,
+    /// Machines between power-on and registration at a time.
+    pub(crate) max_in_flight: usize,
+    /// Milliseconds between two power-ons.
+    #[serde(default)]
+    pub(crate) stagger_ms: Option<u64>,
+    /// Start no further machine after this many failures.
+    pub(crate) max_failures: usize,
+}
+
+/// What `POST /v1/plan` answers.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Plan {
+    /// The profile's name.
+    pub(crate) profile: String,
+    /// What the profile does to a machine: `live` runs from memory.
+    pub(crate) kind: String,
+    /// One entry a machine that would be started.
+    pub(crate) machines: Vec<PlannedMachine>,
+    /// One entry a machine that is refused, with the reason.
+    pub(crate) refused: Vec<RefusedMachine>,
+}
+
+/// A machine of a plan.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct PlannedMachine {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its BMC's address.
+    pub(crate) bmc: Option<String>,
+    /// `on`, `off`, or why that is not known.
+    pub(crate) power: String,
+    /// What will be done to the power.
+    pub(crate) action: String,
+}
+
+/// A machine that a plan refuses.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct RefusedMachine {
+    /// Its name.
+    pub(crate) name: String,
+    /// Why, and what to do instead.
+    pub(crate) reason: String,
+}
+
+/// `POST /v1/cancel`, `POST /v1/retire`.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Selected {
+    /// Selections.
+    pub(crate) selection: Vec<String>,
+}
+
+/// `POST /v1/power`.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Power {
+    /// Selections.
+    pub(crate) selection: Vec<String>,
+    /// `on`, `off`, `cycle`, `reset` or `status`.
+    pub(crate) action: String,
+}
+
+/// One machine's outcome of a verb over many.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Outcome {
+    /// The machine's name.
+    pub(crate) name: String,
+    /// Whether it went well.
+    pub(crate) ok: bool,
+    /// What happened, or why not.
+    pub(crate) detail: String,
+}
+
+/// The body of every answer that is not 2xx.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Fault {
+    /// One line that says what is wrong and what mends it.
+    pub(crate) error: String,
+}

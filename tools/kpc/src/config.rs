@@ -1,0 +1,231 @@
+//! `kpc.toml`: what will happen, read once. A fault names the file, the line and the remedy.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::args::Common;
+
+/// The whole configuration; every key has the default that its line names.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    /// The store's folder. Default `/var/lib/kpc`.
+    #[serde(default = "default_data_dir")]
+    pub(crate) data_dir: PathBuf,
+    /// The operators' socket. Default `/run/kpc/kpc.sock`.
+    #[serde(default = "default_socket")]
+    pub(crate) socket: PathBuf,
+    /// The account that the server runs as after it has bound its sockets. Default `nobody`.
+    #[serde(default = "default_user")]
+    pub(crate) user: String,
+    /// Networks.
+    pub(crate) network: Network,
+    /// Machines' HTTP and the page.
+    #[serde(default)]
+    pub(crate) http: Http,
+    /// Loaders.
+    #[serde(default)]
+    pub(crate) tftp: Tftp,
+    /// Groups, profiles, templates and assets.
+    #[serde(default)]
+    pub(crate) bootcfg: Bootcfg,
+    /// Proxy DHCP.
+    #[serde(default)]
+    pub(crate) dhcp: Dhcp,
+    /// How BMCs are spoken to.
+    #[serde(default)]
+    pub(crate) bmc: Bmc,
+}
+
+/// `[network.*]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Network {
+    /// Where the machines boot.
+    pub(crate) mgmt: Mgmt,
+}
+
+/// `[network.mgmt]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Mgmt {
+    /// The interface on the machines' network. There is no default: never "all".
+    pub(crate) interface: String,
+    /// Our address on it, as machines reach it.
+    pub(crate) address: std::net::Ipv4Addr,
+}
+
+/// `[http]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Http {
+    /// Machines' HTTP: read-only plus claim, report, register. Default `0.0.0.0:8080`.
+    pub(crate) machines: SocketAddr,
+    /// The page and operators' API on a loopback address. Default `127.0.0.1:8443`.
+    pub(crate) page: SocketAddr,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { machines: SocketAddr::from(([0, 0, 0, 0], 8080)), page: SocketAddr::from(([127, 0, 0, 1], 8443)) }
+    }
+}
+
+/// `[tftp]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Tftp {
+    /// The loaders' folder, nothing else in it. Default `DATA_DIR/loaders`.
+    pub(crate) root: Option<PathBuf>,
+    /// Where the server listens. Default `0.0.0.0:69`.
+    pub(crate) listen: SocketAddr,
+}
+
+impl Default for Tftp {
+    fn default() -> Self {
+        Self { root: None, listen: SocketAddr::from(([0, 0, 0, 0], 69)) }
+    }
+}
+
+/// `[bootcfg]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Bootcfg {
+    /// The folder with groups, profiles, ignition, generic, cloud. Default `DATA_DIR/bootcfg`.
+    pub(crate) data: Option<PathBuf>,
+    /// The folder served below `/assets/`. Default `DATA_DIR/assets`.
+    pub(crate) assets: Option<PathBuf>,
+}
+
+/// `[dhcp]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Dhcp {
+    /// Loader of BIOS machines. Default `undionly.kpxe`.
+    pub(crate) bios: String,
+    /// Loader of x64 UEFI machines. Default `snponly.efi`.
+    pub(crate) x64_uefi: String,
+    /// Answer booting machines' router solicitations (lifetime 0, no prefix, unicast), which saves iPXE 15 s a stage
+    /// on networks without an IPv6 router. Default false.
+    pub(crate) answer_router_solicitations: bool,
+}
+
+impl Default for Dhcp {
+    fn default() -> Self {
+        Self {
+            bios: "undionly.kpxe".to_owned(),
+            x64_uefi: "snponly.efi".to_owned(),
+            answer_router_solicitations: false,
+        }
+    }
+}
+
+/// `[bmc]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Bmc {
+    /// The user name on the BMCs. Default `admin`.
+    pub(crate) user: String,
+    /// A file whose first line is the password; it must not be readable by others.
+    pub(crate) password_file: Option<PathBuf>,
+}
+
+impl Default for Bmc {
+    fn default() -> Self {
+        Self { user: "admin".to_owned(), password_file: None }
+    }
+}
+
+impl Config {
+    /// The loaders' folder.
+    pub(crate) fn tftp_root(&self) -> PathBuf {
+        self.tftp.root.clone().unwrap_or_else(|| self.data_dir.join("loaders"))
+    }
+
+    /// The folder with groups and profiles.
+    pub(crate) fn bootcfg_data(&self) -> PathBuf {
+        self.bootcfg.data.clone().unwrap_or_else(|| self.data_dir.join("bootcfg"))
+    }
+
+    /// The assets' folder.
+    pub(crate) fn assets(&self) -> PathBuf {
+        self.bootcfg.assets.clone().unwrap_or_else(|| self.data_dir.join("assets"))
+    }
+
+    /// `http://ADDRESS:PORT`, as machines reach our HTTP.
+    pub(crate) fn machines_url(&self) -> String {
+        format!("http://{}:{}", self.network.mgmt.address, self.http.machines.port())
+    }
+}
+
+/// Reads the configuration file and lays the flags over it.
+pub(crate) fn load(common: &Common) -> Result<Config, String> {
+    let path = &common.config;
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        format!("{}: {error}; name the configuration with --config FILE", path.display())
+    })?;
+    let mut config = parse(path, &text)?;
+    if let Some(data_dir) = &common.data_dir {
+        config.data_dir.clone_from(data_dir);
+    }
+    if let Some(socket) = &common.socket {
+        config.socket.clone_from(socket);
+    }
+    if !config.http.page.ip().is_loopback() {
+        return Err(format!(
+            "{}: http.page = \"{}\": the page is served on loopback addresses only; use 127.0.0.1 and a tunnel",
+            path.display(),
+            config.http.page
+        ));
+    }
+    Ok(config)
+}
+
+fn parse(path: &Path, text: &str) -> Result<Config, String> {
+    toml::from_str(text).map_err(|error| {
+        let line = error.span().map_or(1, |span| text.get(..span.start).unwrap_or("").matches('\n').count() + 1);
+        format!("{}:{line}: {}", path.display(), error.message())
+    })
+}
+
+/// The socket for verbs that only talk to the server: the flag, else the configuration's, else the default.
+pub(crate) fn socket(common: &Common) -> PathBuf {
+    common.socket.clone().unwrap_or_else(|| {
+        load(common).map_or_else(|_| default_socket(), |config| config.socket)
+    })
+}
+
+fn default_data_dir() -> PathBuf {
+    PathBuf::from("/var/lib/kpc")
+}
+
+fn default_socket() -> PathBuf {
+    PathBuf::from("/run/kpc/kpc.sock")
+}
+
+fn default_user() -> String {
+    "nobody".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_names_the_line() {
+        let error = parse(Path::new("kpc.toml"), "[network.mgmt]\ninterface = \"eno1\"\naddress = \"10.0.0.1\"\nspeed = 3\n");
+        assert_eq!(
+            error.err().map(|text| text.starts_with("kpc.toml:4: unknown field `speed`")),
+            Some(true)
+        );
+    }
+
+    #[test]
+    fn the_shortest_file_is_enough() {
+        let config = parse(Path::new("kpc.toml"), "[network.mgmt]\ninterface = \"eno1\"\naddress = \"10.0.0.1\"\n").unwrap();
+        assert_eq!(config.machines_url(), "http://10.0.0.1:8080");
+        assert_eq!(config.tftp_root(), PathBuf::from("/var/lib/kpc/loaders"));
+    }
+}
