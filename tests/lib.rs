@@ -26,8 +26,10 @@ fn target() -> PathBuf {
 /// One of our binaries: from `KPC_BIN_DIR`, else from the target folder's `lab` or `debug` profile.
 #[must_use]
 pub fn binary(name: &str) -> PathBuf {
-    let places = std::env::var_os("KPC_BIN_DIR")
-        .map_or_else(|| vec![target().join("lab"), target().join("debug")], |place| vec![PathBuf::from(place)]);
+    let places = std::env::var_os("KPC_BIN_DIR").map_or_else(
+        || vec![target().join("lab"), target().join("debug")],
+        |place| vec![PathBuf::from(place)],
+    );
     places
         .iter()
         .map(|place| place.join(name))
@@ -42,10 +44,14 @@ pub fn peer(name: &str) -> Option<PathBuf> {
     let tree = peers().join("root");
     let unpacked = ["usr/sbin", "usr/bin", "sbin", "bin"].iter().map(|folder| tree.join(folder).join(name));
     let venv = peers().join("venv/bin").join(name);
-    let installed = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].iter().map(|folder| Path::new(folder).join(name));
+    let installed =
+        ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].iter().map(|folder| Path::new(folder).join(name));
     let found = unpacked.chain([venv]).chain(installed).find(|path| path.is_file());
     if found.is_none() {
-        assert!(std::env::var_os("KPC_REQUIRE_PEERS").is_none(), "peer {name} is missing; run: cargo xtask deps");
+        assert!(
+            std::env::var_os("KPC_REQUIRE_PEERS").is_none(),
+            "peer {name} is missing; run: cargo xtask deps"
+        );
         eprintln!("skipped: peer {name} is missing; run: cargo xtask deps");
     }
     found
