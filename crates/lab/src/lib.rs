@@ -1,1 +1,31 @@
-//! The lab: namespaces, virtual machines with real firmware, virtual BMCs.
+#![doc = include_str!("../README.md")]
+
+pub mod capture;
+pub mod console;
+pub mod cpio;
+pub mod dir;
+pub mod error;
+pub mod initrd;
+pub mod kvm;
+pub mod lease_server;
+pub mod machine;
+pub mod medium;
+pub mod namespace;
+pub mod network;
+pub mod parts;
+pub mod process;
+pub mod qemu;
+pub mod sandbox;
+pub mod standing;
+
+pub use capture::Capture;
+pub use console::Console;
+pub use dir::LabDir;
+pub use error::{LabError, Result};
+pub use machine::{Firmware, Mac, Machine, MachineSpec, Uuid};
+pub use namespace::Namespace;
+pub use network::Network;
+pub use parts::{LeaseServer, Parts};
+pub use process::Process;
+pub use qemu::Accelerator;
+pub use standing::{Lab, LabConfig};

@@ -1,3 +1,27 @@
 //! The program in the booted system that makes a machine what its config says.
 
-fn main() {}
+mod apply;
+mod args;
+mod console;
+mod digest;
+mod facts;
+mod http;
+mod parameters;
+mod run;
+mod wanted;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match args::Args::parse(std::env::args().skip(1)) {
+        Ok(args::Command::Run(args)) => run::run(&args),
+        Ok(args::Command::Say(text)) => {
+            console::print(&text);
+            ExitCode::SUCCESS
+        }
+        Err(wrong) => {
+            console::complain(&wrong);
+            ExitCode::from(2)
+        }
+    }
+}

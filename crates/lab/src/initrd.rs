@@ -1,0 +1,206 @@
+//! The initrd of the lab: busybox, the network cards' modules, the agent and a script that starts it. Called by
+//! `Lab::up`. Not compressed: under translation unpacking costs more than carrying.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::cpio::Archive;
+use crate::error::{LabError, Result};
+use crate::parts::Parts;
+use crate::process::run;
+
+/// What the machines' network cards need; their dependencies are read from the modules themselves.
+const MODULES: [&str; 3] = ["e1000", "virtio_pci", "virtio_net"];
+
+/// Process 1. The kernel has no network driver built in, and no address until a lease is there.
+const INIT: &str = "#!/bin/sh
+export PATH=/bin
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+mkdir -p /run /tmp /root /etc/systemd/system /var/lib
+for module in $(cat /lib/modules/order); do insmod /lib/modules/$module; done
+ip link set lo up
+for try in 1 2 3 4 5 6 7 8 9 10; do
+    card=$(ls /sys/class/net | grep -v lo | head -n 1)
+    [ -n \"$card\" ] && break
+    sleep 1
+done
+[ -n \"$card\" ] || echo \"kpc-lab: no network card\"
+ip link set \"$card\" up
+until udhcpc -i \"$card\" -s /bin/lease -n -q -t 20 -T 1 -A 1 >/dev/null 2>&1; do
+    echo \"kpc-lab: no lease on $card, asking again\"
+done
+kpc-agent || echo \"kpc-agent: ended with $?\"
+while true; do sleep 3600; done
+";
+
+/// What udhcpc calls with a lease in its environment.
+const LEASE: &str = "#!/bin/sh
+[ \"$1\" = bound ] || [ \"$1\" = renew ] || exit 0
+ip addr flush dev $interface
+ip addr add $ip/${mask:-24} dev $interface
+for gateway in $router; do ip route replace default via $gateway dev $interface; break; done
+: > /etc/resolv.conf
+for server in $dns; do echo nameserver $server >> /etc/resolv.conf; done
+";
+
+/// Programs that the scripts use.
+const APPLETS: [&str; 24] = [
+    "sh",
+    "mount",
+    "mkdir",
+    "cat",
+    "insmod",
+    "ip",
+    "ls",
+    "grep",
+    "head",
+    "sleep",
+    "echo",
+    "udhcpc",
+    "sync",
+    "reboot",
+    "poweroff",
+    "dmesg",
+    "ps",
+    "ln",
+    "rm",
+    "hostname",
+    "sha256sum",
+    "wget",
+    "find",
+    "vi",
+];
+
+/// Builds the archive.
+///
+/// # Errors
+/// [`LabError`] naming the part that cannot be read, or the module that does not exist.
+pub fn build(parts: &Parts) -> Result<Vec<u8>> {
+    let mut archive = Archive::new();
+    for directory in ["bin", "dev", "etc", "lib", "lib/modules", "proc", "sys", "run", "tmp", "root", "var"] {
+        archive.directory(directory);
+    }
+    // Before devtmpfs is mounted, /init's output needs a console.
+    archive.character_device("dev/console", 0o600, 5, 1);
+    archive.character_device("dev/null", 0o666, 1, 3);
+    archive.file("init", 0o755, INIT.as_bytes());
+    archive.file("bin/lease", 0o755, LEASE.as_bytes());
+    archive.file("bin/busybox", 0o755, &read(&parts.busybox)?);
+    for applet in APPLETS {
+        archive.symlink(&format!("bin/{applet}"), "busybox");
+    }
+    archive.file("bin/kpc-agent", 0o755, &read(&parts.agent)?);
+    let index = ModuleIndex::read(&parts.modules)?;
+    let mut order = Vec::new();
+    for module in MODULES {
+        index.resolve(module, &mut order)?;
+    }
+    let mut names = String::new();
+    for module in &order {
+        archive.file(&format!("lib/modules/{}.ko", module.name), 0o644, &module.contents);
+        names.push_str(&module.name);
+        names.push_str(".ko\n");
+    }
+    archive.file("lib/modules/order", 0o644, names.as_bytes());
+    Ok(archive.finish())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(LabError::io(format!("read {}", path.display())))
+}
+
+struct Module {
+    name: String,
+    contents: Vec<u8>,
+}
+
+/// The modules of a kernel by name. An unpacked package has no `modules.dep`, so each module's own list is read.
+struct ModuleIndex {
+    dir: PathBuf,
+    paths: BTreeMap<String, PathBuf>,
+}
+
+impl ModuleIndex {
+    fn read(dir: &Path) -> Result<Self> {
+        let (mut paths, mut dirs) = (BTreeMap::new(), vec![dir.join("kernel")]);
+        while let Some(dir) = dirs.pop() {
+            let entries = std::fs::read_dir(&dir).map_err(LabError::io(format!("read {}", dir.display())))?;
+            for entry in entries.filter_map(Result::ok) {
+                let path = entry.path();
+                if path.is_dir() {
+                    dirs.push(path);
+                } else if let Some((name, _)) =
+                    entry.file_name().to_str().and_then(|name| name.split_once(".ko"))
+                {
+                    paths.insert(name.replace('-', "_"), path);
+                }
+            }
+        }
+        Ok(Self { dir: dir.to_owned(), paths })
+    }
+
+    /// Appends `name` after everything it depends on.
+    fn resolve(&self, name: &str, order: &mut Vec<Module>) -> Result<()> {
+        if order.iter().any(|module| module.name == name) {
+            return Ok(());
+        }
+        let Some(path) = self.paths.get(name) else {
+            return Err(LabError::Missing {
+                what: format!("the kernel module {name}"),
+                path: self.dir.clone(),
+                remedy: "cargo xtask deps",
+            });
+        };
+        let contents = contents(path)?;
+        for dependency in dependencies(&contents) {
+            self.resolve(&dependency, order)?;
+        }
+        order.push(Module { name: name.to_owned(), contents });
+        Ok(())
+    }
+}
+
+/// A module's octets; newer distributions compress them.
+fn contents(path: &Path) -> Result<Vec<u8>> {
+    let program = match path.extension().and_then(|extension| extension.to_str()) {
+        Some("xz") => "xz",
+        Some("zst") => "zstd",
+        _ => return read(path),
+    };
+    let copy = std::env::temp_dir().join(format!("kpc-lab-module-{}", std::process::id()));
+    let shell = format!("{program} -dc \"$1\" > \"$2\"");
+    run(Command::new("sh").arg("-c").arg(shell).arg("sh").arg(path).arg(&copy))?;
+    let contents = read(&copy);
+    let _ = std::fs::remove_file(&copy); // a left-over in the temporary directory harms nobody
+    contents
+}
+
+/// The names in a module's `depends=` entry (section .modinfo: strings that end in NUL).
+fn dependencies(module: &[u8]) -> Vec<String> {
+    let key = b"\0depends=";
+    let Some(at) = module.windows(key.len()).position(|window| window == key) else {
+        return Vec::new();
+    };
+    let list = module.get(at + key.len()..).unwrap_or_default();
+    let list = list.split(|octet| *octet == 0).next().unwrap_or_default();
+    let list = String::from_utf8_lossy(list);
+    list.split(',').filter(|name| !name.is_empty()).map(|name| name.replace('-', "_")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_names_what_it_depends_on() {
+        assert_eq!(
+            dependencies(b"\x7fELF..\0license=GPL\0depends=net-failover,virtio\0x=y\0"),
+            ["net_failover", "virtio"]
+        );
+        assert!(dependencies(b"license=GPL\0depends=\0").is_empty());
+        assert!(dependencies(b"").is_empty());
+    }
+}

@@ -1,0 +1,87 @@
+//! The command line of a machine (lines that were seen to work with QEMU 7.2). Called by `Lab::up`; the machine comes
+//! up powered off (`-S`) and is moved by its BMC over QMP.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::machine::{Firmware, Machine};
+use crate::network::tap_name;
+use crate::parts::Parts;
+
+/// What executes the guest's instructions.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Accelerator {
+    /// The hardware.
+    Kvm,
+    /// Translation; works everywhere.
+    Tcg,
+}
+
+/// Files that a machine needs beside the parts.
+#[derive(Clone, Copy, Debug)]
+pub struct Files<'a> {
+    /// The generated boot medium.
+    pub medium: &'a Path,
+    /// This machine's own copy of OVMF's variables.
+    pub ovmf_vars: &'a Path,
+}
+
+/// The whole command.
+#[must_use]
+pub fn command(parts: &Parts, machine: &Machine, files: Files<'_>, accelerator: Accelerator) -> Command {
+    let mut command = Command::new(&parts.qemu);
+    let firmware = machine.spec.firmware;
+    command.args(["-name", &machine.spec.name, "-uuid", &machine.uuid.to_string()]);
+    command.args(match accelerator {
+        Accelerator::Kvm => ["-accel", "kvm", "-cpu", "host"],
+        // RDRAND saves the wait for randomness in early user space.
+        Accelerator::Tcg => ["-accel", "tcg,tb-size=128", "-cpu", "qemu64,+rdrand"],
+    });
+    command.args(["-m", &machine.spec.memory.to_string()]);
+    command.args(["-nodefaults", "-vga", "none", "-display", "none", "-monitor", "none"]);
+    command.args(["-S", "-no-shutdown"]);
+    command.arg("-serial").arg(option("file:", &machine.serial));
+    command.arg("-qmp").arg(format!("unix:{},server=on,wait=off", escape(&machine.qmp)));
+    let tap = tap_name(machine.index);
+    command.arg("-netdev").arg(format!("tap,id=net,ifname={tap},script=no,downscript=no"));
+    let mac = machine.mac;
+    match firmware {
+        Firmware::BiosMedium => {
+            command.args(["-machine", "pc,graphics=off"]);
+            command.arg("-device").arg(format!("e1000,id=nic,netdev=net,mac={mac},romfile="));
+            let medium = escape(files.medium);
+            command
+                .arg("-drive")
+                .arg(format!("if=none,id=cd,media=cdrom,format=raw,readonly=on,file={medium}"));
+            command.args(["-device", "ide-cd,id=medium,drive=cd,bootindex=1"]);
+        }
+        Firmware::BiosRom => {
+            command.args(["-machine", "pc,graphics=off"]);
+            let rom = escape(&parts.e1000_rom);
+            command
+                .arg("-device")
+                .arg(format!("e1000,id=nic,netdev=net,mac={mac},romfile={rom},bootindex=1"));
+        }
+        Firmware::Uefi => {
+            command.args(["-machine", "q35"]);
+            let (code, vars) = (escape(&parts.ovmf_code), escape(files.ovmf_vars));
+            command.arg("-drive").arg(format!("if=pflash,unit=0,format=raw,readonly=on,file={code}"));
+            command.arg("-drive").arg(format!("if=pflash,unit=1,format=raw,file={vars}"));
+            // Without romfile= iPXE's EFI ROM takes over; without the fw_cfg line EDK2 tries IPv6 too.
+            command
+                .arg("-device")
+                .arg(format!("virtio-net-pci,id=nic,netdev=net,mac={mac},romfile=,bootindex=1"));
+            command.args(["-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=n"]);
+        }
+    }
+    command
+}
+
+fn option(prefix: &str, path: &Path) -> String {
+    format!("{prefix}{}", escape(path))
+}
+
+/// QEMU doubles commas inside option values.
+fn escape(path: &Path) -> String {
+    path.display().to_string().replace(',', ",,")
+}

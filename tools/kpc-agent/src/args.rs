@@ -1,0 +1,99 @@
+//! What was typed. The agent is carried into every machine, so it reads its few options by hand.
+
+use std::path::PathBuf;
+
+const HELP: &str = "\
+The program in the booted system that makes a machine what its config says.
+
+It reads its parameters from the kernel's command line, fetches the Ignition
+config, writes files, units, keys and the host name, tells the server and stays.
+
+Usage: kpc-agent [OPTIONS]
+
+Options:
+      --cmdline FILE   read the parameters from FILE [default: /proc/cmdline]
+      --root DIR       write below DIR [default: /]
+      --once           end after the registration instead of staying
+  -h, --help           this text
+  -V, --version        the version
+
+Kernel parameters:
+  ignition.config.url=URL   the config (also coreos.config.url=)
+  kpc.server=URL            where to report and register
+  kpc.claim=SECRET          the claim this boot was given
+  kpc.kernel=URL kpc.initrd=URL   fetched again and measured
+
+EXAMPLES
+  kpc-agent
+      what the initrd's /init runs
+  echo ignition.config.url=http://10.0.0.1:8080/ignition?mac=52-54-00-00-00-01 > params
+  kpc-agent --cmdline params --root /tmp/tree --once
+      write a config's files below /tmp/tree and print their digests
+
+Exit status: 0 good, 1 failed, 2 usage.
+";
+
+/// What to do.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) enum Command {
+    /// The work.
+    Run(Args),
+    /// Print a text and end.
+    Say(String),
+}
+
+/// How to do the work.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) struct Args {
+    /// The kernel's command line.
+    pub(crate) cmdline: PathBuf,
+    /// Everything is written below.
+    pub(crate) root: PathBuf,
+    /// End after the registration.
+    pub(crate) once: bool,
+}
+
+impl Args {
+    /// Reads the words after the program's name.
+    pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Command, String> {
+        let mut args = Self { cmdline: "/proc/cmdline".into(), root: "/".into(), once: false };
+        let mut words = words;
+        while let Some(word) = words.next() {
+            let (name, given) = match word.split_once('=') {
+                Some((name, value)) if name.starts_with("--") => (name.to_owned(), Some(value.to_owned())),
+                _ => (word.clone(), None),
+            };
+            let mut value =
+                || given.clone().or_else(|| words.next()).ok_or(format!("{name} needs a value; see --help"));
+            match name.as_str() {
+                "--cmdline" => args.cmdline = value()?.into(),
+                "--root" => args.root = value()?.into(),
+                "--once" => args.once = true,
+                "-h" | "--help" => return Ok(Command::Say(HELP.trim_end().to_owned())),
+                "-V" | "--version" => {
+                    return Ok(Command::Say(concat!("kpc-agent ", env!("CARGO_PKG_VERSION")).to_owned()));
+                }
+                _ => return Err(format!("unknown option {word}; see --help")),
+            }
+        }
+        Ok(Command::Run(args))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(words: &str) -> Result<Command, String> {
+        Args::parse(words.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn options_in_both_forms() {
+        let Ok(Command::Run(args)) = parse("--cmdline=/a --root /b --once") else { panic!() };
+        assert_eq!((args.cmdline, args.root, args.once), ("/a".into(), "/b".into(), true));
+        assert!(matches!(parse("--help"), Ok(Command::Say(text)) if text.contains("EXAMPLES")));
+        assert!(parse("--root").unwrap_err().contains("--root"));
+        assert!(parse("extra").is_err());
+    }
+}
