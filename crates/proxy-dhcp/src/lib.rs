@@ -1,1 +1,22 @@
-//! Proxy DHCP per PXE 2.1: answers network-booting firmware beside a DHCP server that knows nothing of PXE.
+#![doc = include_str!("../README.md")]
+
+mod clients;
+mod policy;
+mod program;
+mod reply;
+mod request;
+mod responder;
+mod rule;
+pub mod wire;
+
+#[cfg(feature = "tokio")]
+pub mod driver;
+
+pub use clients::{Client, Clients};
+pub use policy::{Builder, Policy};
+pub use program::{BootFile, BootProgram, Form};
+pub use reply::{Destination, Reply, Stage};
+pub use request::{Arrival, BootRequest, Port, Subnet};
+pub use responder::{Ignored, Responder};
+pub use rule::{Answer, Condition, MacMask, Rule};
+pub use wire::{ClientArch, MacAddr, ParseError, UserClass};

@@ -1,0 +1,139 @@
+//! A packet socket on one interface: whole Ethernet frames, filtered by the kernel, taken and given in batches.
+
+use super::interface::Interface;
+use nix::sys::socket::{MsgFlags, MultiHeaders, bind, recvmmsg, sendmmsg};
+use socket2::{Domain, Protocol, SockFilter, Socket, Type};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::ops::Range;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+
+/// Frames taken or given by one system call.
+pub(super) const BATCH: usize = 64;
+/// Room for one frame; longer ones are cut, and then refused by their own length fields.
+const FRAME: usize = 2048;
+
+/// ETH_P_IP.
+pub(super) const IPV4: u16 = 0x0800;
+/// ETH_P_IPV6.
+pub(super) const IPV6: u16 = 0x86dd;
+
+/// A packet socket bound to an interface; it owns no port.
+#[derive(Debug)]
+pub(super) struct PacketSocket(Socket);
+
+impl AsFd for PacketSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl AsRawFd for PacketSocket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+impl PacketSocket {
+    /// Opens a socket for one Ethernet protocol. Between opening and binding the kernel would queue frames of every
+    /// interface, so a filter that drops all is put first and the queue is emptied before the real one.
+    pub(super) fn open(
+        interface: &Interface,
+        protocol: u16,
+        filter: &[SockFilter],
+        receive_buffer: usize,
+    ) -> io::Result<Self> {
+        let protocol = Protocol::from(i32::from(protocol.to_be()));
+        let socket = Socket::new(Domain::PACKET, Type::RAW.nonblocking().cloexec(), Some(protocol))?;
+        socket.attach_filter(super::filter::NOTHING)?;
+        bind(socket.as_raw_fd(), &interface.link)?;
+        let mut scrap = [std::mem::MaybeUninit::<u8>::uninit(); 1];
+        while socket.recv(&mut scrap).is_ok() {}
+        super::udp_socket::raise_receive_buffer(&socket, receive_buffer);
+        socket.attach_filter(filter)?;
+        Ok(Self(socket))
+    }
+
+    /// Takes up to a batch of frames and hands each to `take`. Gives their number.
+    pub(super) fn receive(&self, inbox: &mut Inbox, mut take: impl FnMut(&[u8])) -> io::Result<usize> {
+        let Inbox { frames, headers } = inbox;
+        let mut slices = frames.each_mut().map(|frame| [IoSliceMut::new(frame.as_mut_slice())]);
+        let received = recvmmsg(self.as_raw_fd(), headers, slices.iter_mut(), MsgFlags::MSG_DONTWAIT, None)?;
+        let mut count = 0;
+        for message in received {
+            count += 1;
+            let length = message.bytes;
+            if let Some(frame) = message.iovs().next() {
+                take(frame.get(..length).unwrap_or(frame));
+            }
+        }
+        Ok(count)
+    }
+
+    /// Gives all frames of a batch to the interface. Gives the number that went out.
+    pub(super) fn send(&self, outbox: &mut Outbox) -> io::Result<usize> {
+        let Outbox { octets, frames, headers } = outbox;
+        let count = frames.len();
+        let mut sent = 0;
+        while sent < count {
+            let mut slices = [[IoSlice::new(&[])]; BATCH];
+            for (slice, range) in slices.iter_mut().zip(frames.iter().skip(sent)) {
+                *slice = [IoSlice::new(octets.get(range.clone()).unwrap_or_default())];
+            }
+            let addresses: [Option<()>; BATCH] = [None; BATCH];
+            let left = count - sent;
+            let batch = slices.get(..left).unwrap_or(&slices);
+            match sendmmsg(self.as_raw_fd(), headers, batch, addresses, [], MsgFlags::empty()) {
+                Ok(results) => match results.count() {
+                    0 => break,
+                    some => sent += some,
+                },
+                Err(errno) => {
+                    frames.clear();
+                    octets.clear();
+                    return Err(errno.into());
+                }
+            }
+        }
+        frames.clear();
+        octets.clear();
+        Ok(sent)
+    }
+}
+
+/// Room for one batch of frames.
+pub(super) struct Inbox {
+    frames: Box<[[u8; FRAME]; BATCH]>,
+    headers: MultiHeaders<()>,
+}
+
+impl Inbox {
+    pub(super) fn new() -> Self {
+        Self { frames: Box::new([[0; FRAME]; BATCH]), headers: MultiHeaders::preallocate(BATCH, None) }
+    }
+}
+
+/// Frames waiting to be sent, one behind the other in one buffer that is kept.
+pub(super) struct Outbox {
+    pub(super) octets: Vec<u8>,
+    frames: Vec<Range<usize>>,
+    headers: MultiHeaders<()>,
+}
+
+impl Outbox {
+    pub(super) fn new() -> Self {
+        Self {
+            octets: Vec::with_capacity(BATCH * 512),
+            frames: Vec::with_capacity(BATCH),
+            headers: MultiHeaders::preallocate(BATCH, None),
+        }
+    }
+
+    /// Counts the octets from `start` to the end as one frame.
+    pub(super) fn push(&mut self, start: usize) {
+        self.frames.push(start..self.octets.len());
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+}

@@ -1,0 +1,175 @@
+//! Who gets which boot program: ordered rules, the first that matches decides. Engine layer; [`crate::Responder`] asks.
+
+use crate::program::{BootProgram, Form};
+use crate::request::BootRequest;
+use crate::rule::{Answer, Condition, Rule};
+use crate::wire::ClientArch;
+use std::net::Ipv4Addr;
+
+/// Ordered rules and whom the responder trusts to be a relay.
+///
+/// ```
+/// # use proxy_dhcp::{BootProgram, ClientArch, Policy};
+/// let policy = Policy::builder()
+///     .boot(ClientArch::Bios, BootProgram::new("undionly.kpxe"))
+///     .boot(ClientArch::X64Uefi, BootProgram::new("snponly.efi"))
+///     .ipxe_script("http://{server}:8080/boot.ipxe")
+///     .build();
+/// assert_eq!(policy.rules().len(), 3);
+/// ```
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Policy {
+    rules: Vec<Rule>,
+    relays: Vec<Ipv4Addr>,
+    routed_clients: bool,
+}
+
+/// Loaders under the names that Debian's `ipxe` package and iPXE's own builds use.
+const LOADERS: &[(ClientArch, &str)] = &[
+    (ClientArch::Bios, "undionly.kpxe"),
+    (ClientArch::Ia32Uefi, "ia32/snponly.efi"),
+    (ClientArch::X64Uefi, "snponly.efi"),
+    (ClientArch::Arm32Uefi, "arm32/snponly.efi"),
+    (ClientArch::Arm64Uefi, "arm64/snponly.efi"),
+    (ClientArch::Riscv64Uefi, "riscv64/snponly.efi"),
+];
+
+impl Policy {
+    /// Starts with no rule: nobody is answered.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// The rules of a network that boots iPXE: `undionly.kpxe` for BIOS, `snponly.efi` for x64 UEFI (other
+    /// architectures in a directory of their name), and for iPXE itself the script.
+    #[must_use]
+    pub fn default_for(ipxe_script: impl Into<String>) -> Self {
+        Self::builder().default_loaders().ipxe_script(ipxe_script).build()
+    }
+
+    /// The rules in their order.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Whether requests of this relay agent are answered.
+    #[must_use]
+    pub fn is_relay(&self, address: Ipv4Addr) -> bool {
+        self.relays.contains(&address)
+    }
+
+    /// Whether port 4011 answers clients of other subnets (those behind a relay).
+    #[must_use]
+    pub fn answers_routed_clients(&self) -> bool {
+        self.routed_clients
+    }
+
+    /// The rule for a request and the architecture it matched: for each architecture in the client's order, the first
+    /// rule that matches.
+    #[must_use]
+    pub fn select(&self, request: &BootRequest<'_>) -> Option<(&Rule, ClientArch)> {
+        request.archs.iter().find_map(|arch| {
+            self.rules.iter().find(|rule| rule.when.matches(request, arch)).map(|rule| (rule, arch))
+        })
+    }
+}
+
+/// Builds a [`Policy`]: explicit rules first in the order given, then iPXE's script, then programs per architecture.
+#[derive(Clone, Debug, Default)]
+pub struct Builder {
+    rules: Vec<Rule>,
+    script: Option<String>,
+    programs: Vec<(ClientArch, BootProgram)>,
+    tftp_server: Option<Ipv4Addr>,
+    relays: Vec<Ipv4Addr>,
+    routed_clients: bool,
+}
+
+impl Builder {
+    /// Appends a rule before the built-in ones.
+    #[must_use]
+    pub fn rule(mut self, rule: Rule) -> Self {
+        self.rules.push(rule);
+        self
+    }
+
+    /// What firmware of an architecture boots. A second call for the same architecture replaces the first.
+    #[must_use]
+    pub fn boot(mut self, arch: ClientArch, program: BootProgram) -> Self {
+        self.programs.retain(|(known, _)| *known != arch);
+        self.programs.push((arch, program));
+        self
+    }
+
+    /// The loaders of [`Policy::default_for`], for architectures not given yet.
+    #[must_use]
+    pub fn default_loaders(mut self) -> Self {
+        for (arch, file) in LOADERS {
+            if !self.programs.iter().any(|(known, _)| known == arch) {
+                self.programs.push((*arch, BootProgram::new(*file)));
+            }
+        }
+        self
+    }
+
+    /// The URL of iPXE's script; `{server}` stands for our address on the interface of arrival.
+    #[must_use]
+    pub fn ipxe_script(mut self, url: impl Into<String>) -> Self {
+        self.script = Some(url.into());
+        self
+    }
+
+    /// The TFTP server of programs that name none; default: our address on the interface of arrival.
+    #[must_use]
+    pub fn tftp_server(mut self, address: Ipv4Addr) -> Self {
+        self.tftp_server = Some(address);
+        self
+    }
+
+    /// Answers requests that this relay agent passes on. Without it a `giaddr` is never answered.
+    #[must_use]
+    pub fn relay(mut self, address: Ipv4Addr) -> Self {
+        self.relays.push(address);
+        self
+    }
+
+    /// Lets clients of other subnets ask port 4011; needed behind a relay. Off by default.
+    #[must_use]
+    pub fn routed_clients(mut self, answered: bool) -> Self {
+        self.routed_clients = answered;
+        self
+    }
+
+    /// The policy.
+    #[must_use]
+    pub fn build(self) -> Policy {
+        let mut rules = self.rules;
+        if let Some(url) = self.script {
+            rules.push(Rule {
+                name: "iPXE script".to_owned(),
+                when: Condition { ipxe: Some(true), ..Condition::default() },
+                answer: Answer::Boot(BootProgram::new(url).form(Form::Direct)),
+            });
+        }
+        for (arch, program) in self.programs {
+            let archs = match arch {
+                // Some x64 firmware calls itself EFI byte code: pxe.md, RFC 4578's own table has them swapped.
+                ClientArch::X64Uefi => vec![arch, ClientArch::Ebc],
+                ClientArch::X64UefiHttp => vec![arch, ClientArch::EbcHttp],
+                _ => vec![arch],
+            };
+            let program = match self.tftp_server {
+                Some(address) => program.default_server(address),
+                None => program,
+            };
+            rules.push(Rule {
+                name: format!("{arch} firmware"),
+                when: Condition { archs, ipxe: Some(false), ..Condition::default() },
+                answer: Answer::Boot(program),
+            });
+        }
+        Policy { rules, relays: self.relays, routed_clients: self.routed_clients }
+    }
+}

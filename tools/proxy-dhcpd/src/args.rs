@@ -1,0 +1,75 @@
+//! What was typed.
+
+use clap::{Parser, ValueEnum};
+use proxy_dhcp::ClientArch;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+/// Tells network-booting machines which file to load, beside a DHCP server that stays as it is.
+///
+/// The existing DHCP server gives addresses; this one gives only the boot file, and binds no port that the other
+/// needs: both may run on one host.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Interface the machines are on; may be given several times
+    #[arg(short, long, value_name = "IF")]
+    pub(crate) interface: Vec<String>,
+    /// Configuration file; flags given beside it win
+    #[arg(short, long, value_name = "FILE.toml")]
+    pub(crate) config: Option<PathBuf>,
+    /// TFTP server of boot files [default: our address on the interface the request came by]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) tftp_server: Option<Ipv4Addr>,
+    /// File or URL for an architecture: bios, x64-uefi, arm64-uefi, x64-uefi-http, … or IANA's number; may be given
+    /// several times [default: bios=undionly.kpxe, x64-uefi=snponly.efi]
+    #[arg(long, value_name = "ARCH=FILE|URL", value_parser = boot)]
+    pub(crate) boot: Vec<(ClientArch, String)>,
+    /// Script for machines that already run iPXE; `{server}` is replaced by our address
+    #[arg(long, value_name = "URL")]
+    pub(crate) ipxe_script: Option<String>,
+    /// Answer requests that this relay agent passes on; may be given several times
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) relay: Vec<Ipv4Addr>,
+    /// Tell booting machines that there is no IPv6 router, which saves iPXE 15 seconds a stage
+    #[arg(long)]
+    pub(crate) answer_router_solicitations: bool,
+    /// User to become after the sockets are open, when started as root; `root` keeps root
+    #[arg(long, value_name = "NAME", default_value = "nobody")]
+    pub(crate) user: String,
+    /// Form of log lines
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+    /// Least severe level to log: error, warn, info, debug, trace
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub(crate) log_level: tracing::level_filters::LevelFilter,
+}
+
+/// Form of log lines.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// One line for a person.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+fn boot(text: &str) -> Result<(ClientArch, String), String> {
+    let (arch, file) = text.split_once('=').ok_or("write ARCH=FILE, for instance bios=undionly.kpxe")?;
+    if file.is_empty() {
+        return Err("the file is empty".to_owned());
+    }
+    Ok((arch.parse().map_err(|error: proxy_dhcp::wire::UnknownArchName| error.to_string())?, file.to_owned()))
+}
+
+const EXAMPLES: &str = "\
+EXAMPLES:
+  Chain every machine into iPXE (loaders by TFTP from this host), then run a script by HTTP:
+    proxy-dhcpd --interface eth0 --ipxe-script http://{server}:8080/boot.ipxe
+
+  The same, with the loaders on another host and one for arm64:
+    proxy-dhcpd -i eth0 --tftp-server 10.0.0.5 --boot arm64-uefi=arm64/snponly.efi \\
+        --ipxe-script http://10.0.0.5:8080/boot.ipxe
+
+  UEFI HTTP Boot:
+    proxy-dhcpd -i eth0 --boot x64-uefi-http=http://{server}:8080/assets/snponly.efi";
