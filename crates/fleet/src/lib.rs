@@ -1,1 +1,42 @@
-//! Machines, orders, attempts and their timeline.
+#![doc = include_str!("../README.md")]
+
+pub mod attempt;
+pub mod claim;
+pub mod command;
+pub mod config;
+pub mod decide;
+mod fleet;
+pub mod grant;
+pub mod identity;
+pub mod inventory;
+pub mod machine;
+pub mod observe;
+pub mod order;
+pub mod record;
+pub mod register;
+mod sabotage;
+pub mod select;
+pub mod status;
+#[cfg(feature = "redb")]
+pub mod store;
+pub mod text;
+pub mod time;
+pub mod timeline;
+pub mod unknown;
+
+pub use claim::ClaimRefused;
+pub use command::{Command, CommandOutcome, NewMachine, Provision, Refusal};
+pub use config::Config;
+pub use decide::{Boot, Decision, Reason};
+pub use fleet::Fleet;
+pub use grant::{GrantRefused, GrantRequest};
+pub use identity::{ClaimSecret, Mac, MachineId, OrderId, Sighting, Uuid};
+pub use machine::{Bmc, Facts, Interface, Lifecycle, Machine};
+pub use observe::{AgentPhase, Ignored, Observation, PowerAction, Stage};
+pub use order::{Claim, Grant, Order, OrderState, Role};
+pub use record::Record;
+pub use register::{AgentKey, RegisterRefused, Registered, Registration};
+pub use select::Selector;
+pub use status::MachineStatus;
+pub use time::Timestamp;
+pub use timeline::{Event, EventKind};

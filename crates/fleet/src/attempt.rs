@@ -1,0 +1,211 @@
+//! One boot of a machine, seen from outside: numbered phases that never go back, each with a time limit and
+//! a hint. Packets that nobody signed move this and nothing else.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::identity::Mac;
+use crate::time::Timestamp;
+
+/// How far a boot has come. The order is the order of a boot; phases may be skipped, never gone back to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum Phase {
+    /// We told the BMC.
+    PowerCommanded,
+    /// The BMC says that power is on.
+    PowerVerified,
+    /// A DHCPDISCOVER was heard.
+    Seen,
+    /// A boot offer was sent.
+    Offered,
+    /// The loader was sent whole.
+    Loader,
+    /// iPXE got its script.
+    Script,
+    /// The kernel was sent whole.
+    Kernel,
+    /// The agent speaks.
+    Agent,
+    /// The agent writes a disk.
+    Writing,
+    /// The agent said that it reboots.
+    Reboot,
+    /// The machine was sent to its disk.
+    DiskBoot,
+    /// The system has registered.
+    Registered,
+}
+
+impl Phase {
+    /// Every phase, in order.
+    pub const ALL: [Self; 12] = [
+        Self::PowerCommanded,
+        Self::PowerVerified,
+        Self::Seen,
+        Self::Offered,
+        Self::Loader,
+        Self::Script,
+        Self::Kernel,
+        Self::Agent,
+        Self::Writing,
+        Self::Reboot,
+        Self::DiskBoot,
+        Self::Registered,
+    ];
+
+    /// The words that people see.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::PowerCommanded => "power commanded",
+            Self::PowerVerified => "power verified",
+            Self::Seen => "seen",
+            Self::Offered => "offered",
+            Self::Loader => "loader",
+            Self::Script => "script",
+            Self::Kernel => "kernel",
+            Self::Agent => "agent",
+            Self::Writing => "writing",
+            Self::Reboot => "reboot",
+            Self::DiskBoot => "disk boot",
+            Self::Registered => "registered",
+        }
+    }
+
+    /// How long it may last; `None` for the last one.
+    pub fn limit(self) -> Option<Duration> {
+        Some(Duration::from_secs(match self {
+            Self::PowerCommanded | Self::Seen => 30,
+            Self::Offered | Self::Loader => 90,
+            Self::PowerVerified | Self::Script => 240,
+            Self::Kernel => 300,
+            Self::Agent | Self::Writing | Self::Reboot | Self::DiskBoot => 600,
+            Self::Registered => return None,
+        }))
+    }
+
+    /// What to look at when it lasts too long. `times` is how often its packet was seen or sent.
+    pub fn hint(self, times: u32) -> String {
+        match self {
+            Self::PowerCommanded => "power commanded, state not verified: BMC reachable on udp/623? see `kpc power status`".into(),
+            Self::PowerVerified => {
+                "power is on, no DHCPDISCOVER heard: cable, VLAN, or network boot disabled in the firmware?".into()
+            }
+            Self::Seen => format!("DISCOVER heard {times}x, nothing offered: no rule for its architecture?"),
+            Self::Offered => format!("offer sent {times}x, no loader read: firewall on udp/69 or udp/4011?"),
+            Self::Loader => "loader sent, no script asked for: firewall on tcp/8080, or iPXE got no lease?".into(),
+            Self::Script => format!("script sent {times}x, kernel not read whole: missing asset, or a slow link?"),
+            Self::Kernel => "kernel sent, the agent never spoke: look at the console; wrong initrd or no network driver?".into(),
+            Self::Agent => "agent runs, nothing further heard: look at the console and at its last report".into(),
+            Self::Writing => "no progress of the write: disk or image server stuck?".into(),
+            Self::Reboot => "agent said reboot, machine not heard again: firmware setup waiting, or booted another system?".into(),
+            Self::DiskBoot => "sent to its disk, never registered: boot loader on the disk, or no network there?".into(),
+            Self::Registered => String::new(),
+        }
+    }
+}
+
+/// When a phase was reached.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct PhaseTime {
+    /// Which.
+    pub phase: Phase,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// One boot of a machine.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Attempt {
+    /// Counts from one, per machine.
+    pub number: u32,
+    /// Began then.
+    pub began: Timestamp,
+    /// The last sign of it.
+    pub last: Timestamp,
+    /// The interface that it boots from, once heard.
+    pub mac: Option<Mac>,
+    /// Each phase reached, in the order reached: strictly increasing.
+    pub phases: Vec<PhaseTime>,
+    /// How often the present phase's packet came.
+    pub times: u32,
+    /// Per cent written.
+    pub progress: Option<u8>,
+    /// The last detail reported.
+    pub note: String,
+    /// The hint, once a phase lasted too long.
+    pub stalled: Option<String>,
+    /// Whether a time limit runs: under an open order and before the end.
+    pub(crate) deadline: Option<Timestamp>,
+}
+
+impl Attempt {
+    /// A boot that begins now.
+    pub(crate) fn begin(number: u32, now: Timestamp) -> Self {
+        Self {
+            number,
+            began: now,
+            last: now,
+            mac: None,
+            phases: Vec::new(),
+            times: 0,
+            progress: None,
+            note: String::new(),
+            stalled: None,
+            deadline: None,
+        }
+    }
+
+    /// The phase reached.
+    pub fn phase(&self) -> Option<Phase> {
+        self.phases.last().map(|reached| reached.phase)
+    }
+
+    /// When the phase was reached.
+    pub fn since(&self) -> Timestamp {
+        self.phases.last().map_or(self.began, |reached| reached.at)
+    }
+
+    /// Moves on to `phase`. False when it is not ahead: a phase never goes back.
+    pub(crate) fn reach(&mut self, now: Timestamp, phase: Phase) -> bool {
+        self.last = now;
+        match self.phase() {
+            Some(current) if current == phase => {
+                self.times = self.times.saturating_add(1);
+                false
+            }
+            Some(current) if current > phase => false,
+            _ => {
+                self.phases.push(PhaseTime { phase, at: now });
+                (self.times, self.stalled) = (1, None);
+                self.note.clear();
+                true
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phases_are_skipped_and_never_gone_back_to() {
+        let now = Timestamp::from_millis(1);
+        let mut attempt = Attempt::begin(1, now);
+        assert!(attempt.reach(now, Phase::Offered) && attempt.reach(now, Phase::Kernel));
+        assert!(!attempt.reach(now, Phase::Seen) && !attempt.reach(now, Phase::Kernel));
+        assert_eq!((attempt.phase(), attempt.times, attempt.phases.len()), (Some(Phase::Kernel), 2, 2));
+    }
+
+    #[test]
+    fn every_phase_but_the_last_has_a_limit_and_a_hint() {
+        for (at, phase) in Phase::ALL.into_iter().enumerate() {
+            assert_eq!(phase as usize, at);
+            assert_eq!(phase.limit().is_none(), phase == Phase::Registered);
+            assert_eq!(phase.hint(4).is_empty(), phase == Phase::Registered);
+        }
+    }
+}

@@ -1,0 +1,474 @@
+//! What drivers see and agents say. Packets that nobody signed move the attempt; reports under a claim move
+//! the order; nothing else does.
+
+use serde::{Deserialize, Serialize};
+
+use crate::attempt::Phase;
+use crate::decide::Identity;
+use crate::fleet::Fleet;
+use crate::identity::{ClaimSecret, MachineId, OrderId, Sighting, Uuid};
+use crate::machine::Lifecycle;
+use crate::order::{OrderState, Role};
+use crate::text::{MAX_DETAIL, clean};
+use crate::time::Timestamp;
+use crate::timeline::EventKind;
+
+/// Which program sent a DHCPDISCOVER.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// The firmware's own network boot.
+    Firmware,
+    /// iPXE or another loader.
+    Loader,
+    /// An operating system, or anything that does not boot from the network.
+    System,
+}
+
+/// A power command.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PowerAction {
+    /// Chassis power on.
+    On,
+    /// Chassis power off, hard or soft.
+    Off,
+    /// Off, then on.
+    Cycle,
+    /// Hard reset.
+    Reset,
+}
+
+impl PowerAction {
+    /// The word that people see.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::On => "on",
+            Self::Off => "off",
+            Self::Cycle => "cycle",
+            Self::Reset => "reset",
+        }
+    }
+}
+
+/// What an agent reports.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum AgentPhase {
+    /// It runs.
+    Started,
+    /// Something on the way: inventory, Ignition, files.
+    Note,
+    /// It writes; per cent.
+    Writing(u8),
+    /// The disk is written and checked.
+    Done,
+    /// It reboots now.
+    Reboot,
+    /// It stopped.
+    Failed,
+}
+
+impl AgentPhase {
+    /// Reads a report's words: `agent`, `writing` (with the per cent at the head of `detail`), `done`,
+    /// `reboot`, `failed`; every other word is a note.
+    pub fn parse(phase: &str, detail: &str) -> Self {
+        match phase {
+            "agent" | "started" => Self::Started,
+            "writing" => {
+                let digits: String =
+                    detail.trim_start().chars().take_while(char::is_ascii_digit).take(3).collect();
+                Self::Writing(digits.parse().unwrap_or(0).min(100))
+            }
+            "done" | "installed" => Self::Done,
+            "reboot" => Self::Reboot,
+            "failed" => Self::Failed,
+            _ => Self::Note,
+        }
+    }
+}
+
+/// One thing that a driver saw.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Observation {
+    /// A DHCPDISCOVER.
+    Seen {
+        /// From whom.
+        sighting: Sighting,
+        /// By which program.
+        stage: Stage,
+    },
+    /// We answered one.
+    Offered {
+        /// To whom.
+        sighting: Sighting,
+        /// Which program asked.
+        stage: Stage,
+        /// The loader or script offered.
+        program: String,
+    },
+    /// A loader was sent whole, by TFTP or HTTP.
+    LoaderSent {
+        /// To whom; its address is enough.
+        sighting: Sighting,
+        /// The file.
+        file: String,
+        /// Its length.
+        octets: u64,
+    },
+    /// A boot script was answered.
+    ScriptSent {
+        /// To whom.
+        sighting: Sighting,
+    },
+    /// The script that leaves the network for the disk was answered.
+    LocalSent {
+        /// To whom.
+        sighting: Sighting,
+    },
+    /// A kernel was sent whole.
+    KernelSent {
+        /// To whom.
+        sighting: Sighting,
+        /// Which.
+        path: String,
+        /// Its length.
+        octets: u64,
+    },
+    /// Something else was sent whole: initrd, Ignition, a file.
+    Sent {
+        /// To whom.
+        sighting: Sighting,
+        /// What.
+        what: String,
+    },
+    /// An agent reported.
+    AgentReport {
+        /// Its claim.
+        claim: ClaimSecret,
+        /// How far it is.
+        phase: AgentPhase,
+        /// In its words; cleaned before they are kept.
+        detail: String,
+    },
+    /// We told the BMC; to be observed after the BMC took the command.
+    PowerCommanded {
+        /// Whose.
+        machine: MachineId,
+        /// What.
+        action: PowerAction,
+    },
+    /// The BMC said whether power is on.
+    PowerVerified {
+        /// Whose.
+        machine: MachineId,
+        /// On or off.
+        on: bool,
+    },
+    /// A BMC showed its GUID in RAKP 2.
+    BmcIdentity {
+        /// Whose BMC we meant.
+        machine: MachineId,
+        /// What it showed.
+        guid: Uuid,
+    },
+    /// A BMC refused or failed.
+    BmcError {
+        /// Whose.
+        machine: MachineId,
+        /// How, without secrets.
+        detail: String,
+    },
+}
+
+/// Why an observation moved nothing. The driver counts them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Ignored {
+    /// No machine of ours.
+    #[error("no machine of ours")]
+    Unknown,
+    /// What it says contradicts the record.
+    #[error("contradicts the record")]
+    Conflict,
+    /// No order stands under this claim now.
+    #[error("no order stands under this claim")]
+    NoClaim,
+    /// A report of writing or of done without a grant.
+    #[error("no grant was given")]
+    NotGranted,
+    /// The order is frozen.
+    #[error("the order is frozen")]
+    Frozen,
+    /// The BMC is not the one recorded for this machine.
+    #[error("the BMC shows another GUID than the one recorded")]
+    OtherBmc,
+}
+
+impl Fleet {
+    /// Takes one observation; says whose it was.
+    ///
+    /// # Errors
+    /// [`Ignored`] when it moved nothing.
+    pub fn observe(&mut self, now: Timestamp, observation: Observation) -> Result<MachineId, Ignored> {
+        let now = self.tick(now);
+        match observation {
+            Observation::Seen { sighting, stage } => self.seen(now, &sighting, stage),
+            Observation::Offered { sighting, program, .. } => {
+                self.sent(now, &sighting, Phase::Offered, &program)
+            }
+            Observation::LoaderSent { sighting, file, octets } => {
+                self.sent(now, &sighting, Phase::Loader, &format!("{file}, {octets} octets"))
+            }
+            Observation::ScriptSent { sighting } => self.sent(now, &sighting, Phase::Script, ""),
+            Observation::KernelSent { sighting, path, octets } => {
+                self.sent(now, &sighting, Phase::Kernel, &format!("{path}, {octets} octets"))
+            }
+            Observation::LocalSent { sighting } => self.local(now, &sighting),
+            Observation::Sent { sighting, what } => {
+                let id = self.whose(now, &sighting)?;
+                self.event(Some(id), EventKind::Note { text: format!("sent {}", clean(&what, MAX_DETAIL)) });
+                Ok(id)
+            }
+            Observation::AgentReport { claim, phase, detail } => self.report(now, claim, phase, &detail),
+            Observation::PowerCommanded { machine, action } => self.power_commanded(now, machine, action),
+            Observation::PowerVerified { machine, on } => {
+                self.machines.get(&machine).ok_or(Ignored::Unknown)?;
+                self.power.insert(machine, on);
+                if on && self.commanded.contains_key(&machine) {
+                    self.reach(machine, now, Phase::PowerVerified, "");
+                }
+                Ok(machine)
+            }
+            Observation::BmcIdentity { machine, guid } => self.bmc_identity(now, machine, guid),
+            Observation::BmcError { machine, detail } => {
+                self.machines.get(&machine).ok_or(Ignored::Unknown)?;
+                self.event(Some(machine), EventKind::BmcFailed { detail: clean(&detail, MAX_DETAIL) });
+                Ok(machine)
+            }
+        }
+    }
+
+    /// Whose sighting this is, or why it counts for nobody; a contradiction raises an alarm.
+    fn whose(&mut self, now: Timestamp, sighting: &Sighting) -> Result<MachineId, Ignored> {
+        match self.identify(now, sighting) {
+            Identity::Known(id) => {
+                self.learn_peer(id, now, sighting);
+                Ok(id)
+            }
+            Identity::Unknown(_) => Err(Ignored::Unknown),
+            Identity::Contradicts(id, why) => {
+                self.alarm(now, Some(id), why);
+                Err(Ignored::Conflict)
+            }
+        }
+    }
+
+    /// A DHCPDISCOVER: an unknown address goes into the ring, a known one may begin a new attempt.
+    fn seen(&mut self, now: Timestamp, sighting: &Sighting, stage: Stage) -> Result<MachineId, Ignored> {
+        let id = match (self.whose(now, sighting), sighting.mac) {
+            (Ok(id), _) => id,
+            (Err(Ignored::Unknown), Some(mac)) => {
+                if self.unknown.hear(now, mac, sighting, self.config.unknown_machines) {
+                    self.event(None, EventKind::Unknown { mac });
+                }
+                return Err(Ignored::Unknown);
+            }
+            (Err(ignored), _) => return Err(ignored),
+        };
+        if stage == Stage::System {
+            return Ok(id);
+        }
+        if self.is_new_boot(id, now, sighting, stage) {
+            self.begin_attempt(id, now);
+        }
+        self.reach(id, now, Phase::Seen, if stage == Stage::Loader { "by its loader" } else { "" });
+        if let Some(attempt) = self.attempts.get_mut(&id) {
+            attempt.mac = attempt.mac.or(sighting.mac);
+        }
+        Ok(id)
+    }
+
+    /// Whether this DISCOVER begins another boot than the one we follow. Duplicates do not, the second
+    /// interface of a machine does not, and neither does the reboot that an install itself makes.
+    fn is_new_boot(&self, id: MachineId, now: Timestamp, sighting: &Sighting, stage: Stage) -> bool {
+        let Some(attempt) = self.attempts.get(&id) else { return true };
+        let Some(phase) = attempt.phase() else { return false };
+        let granted =
+            self.latest_order(id).is_some_and(|order| matches!(order.state, OrderState::Granted { .. }));
+        let quiet = now.since(attempt.last);
+        let other_interface = attempt.mac.is_some() && sighting.mac.is_some() && attempt.mac != sighting.mac;
+        let gap = if other_interface { self.config.reboot_gap * 20 } else { self.config.reboot_gap };
+        if granted || self.awaits_registration(id) || quiet < gap {
+            return false;
+        }
+        let behind = match stage {
+            Stage::Firmware => Phase::Loader,
+            Stage::Loader | Stage::System => Phase::Script,
+        };
+        phase >= behind || (phase >= Phase::Seen && quiet >= self.config.reboot_gap * 60)
+    }
+
+    /// Something was sent that moves the attempt to `phase`.
+    fn sent(
+        &mut self,
+        now: Timestamp,
+        sighting: &Sighting,
+        phase: Phase,
+        detail: &str,
+    ) -> Result<MachineId, Ignored> {
+        let detail = clean(detail, MAX_DETAIL);
+        match (self.whose(now, sighting), sighting.peer) {
+            (Ok(id), _) => {
+                self.reach(id, now, phase, &detail);
+                Ok(id)
+            }
+            (Err(Ignored::Unknown), Some(peer)) if sighting.mac.is_none() => {
+                self.keep_early(peer, now, phase, detail);
+                Err(Ignored::Unknown)
+            }
+            (Err(ignored), _) => Err(ignored),
+        }
+    }
+
+    /// The machine was sent to its disk.
+    fn local(&mut self, now: Timestamp, sighting: &Sighting) -> Result<MachineId, Ignored> {
+        let id = self.whose(now, sighting)?;
+        self.reach(id, now, Phase::DiskBoot, "network boot answered with its disk");
+        Ok(id)
+    }
+
+    /// An agent's report, under a claim.
+    fn report(
+        &mut self,
+        now: Timestamp,
+        claim: ClaimSecret,
+        phase: AgentPhase,
+        detail: &str,
+    ) -> Result<MachineId, Ignored> {
+        let order = self.by_claim.get(&claim).and_then(|id| self.orders.get(id)).ok_or(Ignored::NoClaim)?;
+        let (id, machine, role, state) = (order.id, order.machine, order.role, order.state.clone());
+        if order.frozen.is_some() {
+            return Err(Ignored::Frozen);
+        }
+        let detail = clean(detail, MAX_DETAIL);
+        match (phase, state) {
+            (AgentPhase::Started, _) => self.reach(machine, now, Phase::Agent, &detail),
+            (AgentPhase::Note, _) => {
+                self.reach(machine, now, Phase::Agent, "");
+                self.event(Some(machine), EventKind::Note { text: detail.clone() });
+            }
+            (AgentPhase::Writing(percent), OrderState::Granted { .. }) => {
+                self.reach(machine, now, Phase::Writing, "");
+                if let Some(attempt) = self.attempts.get_mut(&machine) {
+                    attempt.progress = Some(percent.max(attempt.progress.unwrap_or(0)));
+                }
+            }
+            (AgentPhase::Done, OrderState::Granted { claim, grant }) => {
+                self.done(now, id, OrderState::Done { claim, grant })
+            }
+            (AgentPhase::Done, OrderState::Done { .. }) => {}
+            (AgentPhase::Writing(_) | AgentPhase::Done, _) => return Err(Ignored::NotGranted),
+            (AgentPhase::Reboot, _) => self.reach(machine, now, Phase::Reboot, &detail),
+            (AgentPhase::Failed, state) => self.agent_failed(id, machine, role, &state, &detail),
+        }
+        if let Some(attempt) = self.attempts.get_mut(&machine) {
+            attempt.last = now;
+            if !detail.is_empty() {
+                attempt.note = detail;
+            }
+        }
+        Ok(machine)
+    }
+
+    /// The disk is written: the order is done and the machine installed.
+    pub(crate) fn done(&mut self, now: Timestamp, id: OrderId, state: OrderState) {
+        self.set_order(id, state, "");
+        let Some(mut machine) =
+            self.orders.get(&id).and_then(|order| self.machines.get(&order.machine)).cloned()
+        else {
+            return;
+        };
+        let machine_id = machine.id;
+        (machine.lifecycle, machine.registered_at, machine.address) = (Lifecycle::Installed, None, None);
+        machine.key = None; // another system: its key is its own
+        self.put_machine(machine);
+        self.reach(machine_id, now, Phase::Writing, "");
+        self.time_attempt(machine_id);
+    }
+
+    /// The agent stopped. An install order ends; a standing order stays for the next boot.
+    fn agent_failed(
+        &mut self,
+        id: OrderId,
+        machine: MachineId,
+        role: Role,
+        state: &OrderState,
+        detail: &str,
+    ) {
+        let reason = format!("agent: {detail}");
+        match (role, state) {
+            (Role::Install, OrderState::Claimed { .. }) => {
+                self.set_order(id, OrderState::Failed { reason, granted: false }, "")
+            }
+            (Role::Install, OrderState::Granted { .. }) => {
+                self.set_order(id, OrderState::Failed { reason, granted: true }, "")
+            }
+            _ => {
+                let phase = self
+                    .attempts
+                    .get(&machine)
+                    .and_then(crate::attempt::Attempt::phase)
+                    .unwrap_or(Phase::Agent);
+                if let Some(attempt) = self.attempts.get_mut(&machine) {
+                    attempt.stalled = Some(reason.clone());
+                }
+                self.event(Some(machine), EventKind::Stalled { phase, hint: reason });
+                self.time_attempt(machine);
+            }
+        }
+    }
+
+    /// We commanded power: the claim of the boot before may be taken over, and a new attempt begins.
+    fn power_commanded(
+        &mut self,
+        now: Timestamp,
+        id: MachineId,
+        action: PowerAction,
+    ) -> Result<MachineId, Ignored> {
+        let mut machine = self.machines.get(&id).cloned().ok_or(Ignored::Unknown)?;
+        machine.power_epoch = machine.power_epoch.wrapping_add(1);
+        self.put_machine(machine);
+        if action == PowerAction::Off {
+            self.event(Some(id), EventKind::Note { text: "power off commanded".into() });
+            return Ok(id);
+        }
+        self.commanded.insert(id, now);
+        self.begin_attempt(id, now);
+        self.reach(id, now, Phase::PowerCommanded, action.word());
+        Ok(id)
+    }
+
+    /// A BMC showed its GUID: the first is recorded, another one refuses.
+    fn bmc_identity(&mut self, now: Timestamp, id: MachineId, guid: Uuid) -> Result<MachineId, Ignored> {
+        let mut machine = self.machines.get(&id).cloned().ok_or(Ignored::Unknown)?;
+        let Some(bmc) = machine.bmc.as_mut() else { return Err(Ignored::Unknown) };
+        match bmc.guid.filter(|known| known.is_telling()) {
+            Some(known) if known.matches(guid) => Ok(id),
+            Some(known) => {
+                let address = bmc.address;
+                self.alarm(now, Some(id), format!("BMC at {address} shows GUID {guid}, recorded is {known}: addresses swapped? no power, no boot write"));
+                Err(Ignored::OtherBmc)
+            }
+            None => {
+                if guid.is_telling() {
+                    bmc.guid = Some(guid);
+                    self.put_machine(machine);
+                }
+                Ok(id)
+            }
+        }
+    }
+}
