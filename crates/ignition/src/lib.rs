@@ -1,1 +1,30 @@
-//! Ignition configs of every version: parse, validate, merge, convert, transpile.
+#![doc = include_str!("../README.md")]
+
+pub mod data_url;
+pub mod decode;
+mod encode;
+#[cfg(feature = "yaml")]
+pub mod fuze;
+pub mod json;
+mod parse;
+#[cfg(feature = "yaml")]
+mod partition;
+pub mod report;
+pub mod resolved;
+mod text;
+pub mod tree;
+#[cfg(feature = "yaml")]
+mod unit;
+#[cfg(feature = "yaml")]
+mod url;
+pub mod v1;
+pub mod v2;
+pub mod v3;
+mod version;
+#[cfg(feature = "yaml")]
+pub mod yaml;
+
+pub use encode::Style;
+pub use parse::{Body, Config, check};
+pub use report::{Entry, Report, Severity};
+pub use version::{Minor, SpecVersion};

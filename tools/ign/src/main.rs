@@ -1,3 +1,30 @@
 //! Validates, merges, converts and transpiles Ignition configs.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
 
-fn main() {}
+mod args;
+mod config;
+mod print;
+mod verbs;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+/// 0 valid or done, 1 invalid or failed, 2 usage.
+fn main() -> ExitCode {
+    let job = match config::Job::try_from(args::Args::parse()) {
+        Ok(job) => job,
+        Err(why) => {
+            eprintln!("ign: {why}");
+            return ExitCode::from(2);
+        }
+    };
+    match verbs::run(&job) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(why) => {
+            eprintln!("ign: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}

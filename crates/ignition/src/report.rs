@@ -1,0 +1,335 @@
+//! What is to be said about a document: findings with a stable code, a path and a place.
+
+use std::fmt;
+
+use crate::tree::{Cursor, Kind as NodeKind, Span, Tree};
+
+/// How much a finding matters. Only errors make a document invalid.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Severity {
+    /// The document is refused.
+    Error,
+    /// Accepted, and probably not what was meant.
+    Warning,
+    /// Accepted, and going away.
+    Deprecated,
+    /// Worth knowing.
+    Info,
+}
+
+impl Severity {
+    /// The word used in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Deprecated => "deprecated",
+            Self::Info => "info",
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One step of a [`Path`].
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum Step {
+    /// The member of an object.
+    Key(Box<str>),
+    /// The element of a list, counted from 0.
+    Index(u32),
+}
+
+/// The place of a value in a document, printed as `$.storage.files.0.path`.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Path(pub Vec<Step>);
+
+impl Path {
+    /// The document itself.
+    pub fn root() -> Self {
+        Self::default()
+    }
+
+    /// This path and one member more.
+    pub fn key(&self, key: &str) -> Self {
+        let mut steps = self.0.clone();
+        steps.push(Step::Key(key.into()));
+        Self(steps)
+    }
+
+    /// This path and one element more.
+    pub fn index(&self, index: usize) -> Self {
+        let mut steps = self.0.clone();
+        steps.push(Step::Index(index as u32));
+        Self(steps)
+    }
+
+    /// Reads what [`fmt::Display`] prints; numbers are elements.
+    pub fn parse(text: &str) -> Self {
+        let steps = text.strip_prefix('$').unwrap_or(text).split('.').filter(|step| !step.is_empty());
+        Self(steps.map(|step| step.parse().map_or_else(|_| Step::Key(step.into()), Step::Index)).collect())
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("$")?;
+        for step in &self.0 {
+            match step {
+                Step::Key(key) => write!(f, ".{key}")?,
+                Step::Index(index) => write!(f, ".{index}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A path under construction on the stack: nothing is allocated until a finding needs it.
+#[derive(Clone, Copy, Debug)]
+pub struct At<'p> {
+    parent: Option<&'p At<'p>>,
+    step: AtStep<'p>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum AtStep<'p> {
+    Root,
+    Key(&'p str),
+    Index(usize),
+}
+
+impl<'p> At<'p> {
+    /// The document itself.
+    pub const ROOT: Self = Self { parent: None, step: AtStep::Root };
+
+    /// One member deeper.
+    pub fn key<'q>(&'q self, key: &'q str) -> At<'q> {
+        At { parent: Some(self), step: AtStep::Key(key) }
+    }
+
+    /// One element deeper.
+    pub fn index(&self, index: usize) -> At<'_> {
+        At { parent: Some(self), step: AtStep::Index(index) }
+    }
+
+    /// The path as a value.
+    pub fn path(&self) -> Path {
+        let mut steps = Vec::new();
+        let mut here = Some(self);
+        while let Some(at) = here {
+            match at.step {
+                AtStep::Root => {}
+                AtStep::Key(key) => steps.push(Step::Key(key.into())),
+                AtStep::Index(index) => steps.push(Step::Index(index as u32)),
+            }
+            here = at.parent;
+        }
+        steps.reverse();
+        Path(steps)
+    }
+}
+
+/// Where a finding stands in the source.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Place {
+    /// The key of the member, quotes included; `None` for elements and the document.
+    pub key: Option<Span>,
+    /// The value.
+    pub value: Span,
+    /// Line of the value, counted from 1.
+    pub line: u32,
+    /// Column of the value in characters, counted from 1.
+    pub column: u32,
+}
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// How much it matters.
+    pub severity: Severity,
+    /// Stable name of the rule, such as `path-not-absolute`.
+    pub code: &'static str,
+    /// One sentence for a person.
+    pub message: String,
+    /// The value it is about.
+    pub path: Path,
+    /// Where that value stands, if the document has it.
+    pub place: Option<Place>,
+    /// What to do about it, if that is known.
+    pub hint: Option<String>,
+}
+
+/// Findings about one document, in the order they were made.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    entries: Vec<Entry>,
+    dropped: usize,
+}
+
+/// Findings kept of one document; more are counted only.
+pub const MAX_ENTRIES: usize = 1000;
+
+impl Report {
+    /// The findings.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// How many findings were not kept: see [`MAX_ENTRIES`].
+    pub fn dropped(&self) -> usize {
+        self.dropped
+    }
+
+    /// Whether any finding is an error.
+    pub fn is_fatal(&self) -> bool {
+        self.entries.iter().any(|entry| entry.severity == Severity::Error)
+    }
+
+    /// Whether nothing was found.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Whether no more findings are kept.
+    pub(crate) fn is_full(&self) -> bool {
+        self.entries.len() >= MAX_ENTRIES
+    }
+
+    /// Adds a finding.
+    pub fn push(&mut self, entry: Entry) {
+        if self.is_full() {
+            self.dropped += 1;
+        } else {
+            self.entries.push(entry);
+        }
+    }
+
+    pub(crate) fn add(
+        &mut self,
+        severity: Severity,
+        code: &'static str,
+        message: impl Into<String>,
+        at: &At<'_>,
+    ) {
+        if self.is_full() {
+            self.dropped += 1;
+        } else {
+            let path = at.path();
+            self.entries.push(Entry {
+                severity,
+                code,
+                message: message.into(),
+                path,
+                place: None,
+                hint: None,
+            });
+        }
+    }
+
+    pub(crate) fn error(&mut self, code: &'static str, message: impl Into<String>, at: &At<'_>) {
+        self.add(Severity::Error, code, message, at);
+    }
+
+    pub(crate) fn warn(&mut self, code: &'static str, message: impl Into<String>, at: &At<'_>) {
+        self.add(Severity::Warning, code, message, at);
+    }
+
+    pub(crate) fn entries_mut(&mut self) -> &mut Vec<Entry> {
+        &mut self.entries
+    }
+
+    /// Adds all findings of another report.
+    pub fn append(&mut self, other: Self) {
+        self.dropped += other.dropped;
+        for entry in other.entries {
+            self.push(entry);
+        }
+    }
+
+    /// Gives every finding without a place the place of its path, or of the nearest value above it.
+    pub(crate) fn locate(&mut self, tree: &Tree<'_>) {
+        if self.entries.iter().all(|entry| entry.place.is_some()) {
+            return;
+        }
+        let lines = Lines::new(tree.source());
+        for entry in self.entries.iter_mut().filter(|entry| entry.place.is_none()) {
+            entry.place = tree.root().map(|root| {
+                let (key, value) = find(root, &entry.path);
+                lines.place(key, value)
+            });
+        }
+    }
+}
+
+/// Walks `path` as far as the document goes.
+fn find(root: Cursor<'_>, path: &Path) -> (Option<Span>, Span) {
+    let (mut here, mut key) = (root, None);
+    for step in &path.0 {
+        let next = match step {
+            Step::Key(name) => member(here, name).map(|(name, value)| (Some(name.span()), value)),
+            Step::Index(index) if here.kind() == NodeKind::Array => {
+                here.items().nth(*index as usize).map(|item| (None, item))
+            }
+            Step::Index(index) => {
+                member(here, &index.to_string()).map(|(name, value)| (Some(name.span()), value))
+            }
+        };
+        let Some(next) = next else { break };
+        (key, here) = next;
+    }
+    (key, here.span())
+}
+
+/// The member a decoder would have used last: the exact name, or else the same name in another case.
+fn member<'t>(object: Cursor<'t>, name: &str) -> Option<(Cursor<'t>, Cursor<'t>)> {
+    let mut found = None;
+    for (key, value) in object.members() {
+        if key.text() == name || (key.text().eq_ignore_ascii_case(name)) {
+            found = Some((key, value));
+        }
+    }
+    found
+}
+
+/// Turns octet offsets into lines and columns.
+#[derive(Debug)]
+pub struct Lines<'s> {
+    source: &'s str,
+    starts: Vec<u32>,
+}
+
+impl<'s> Lines<'s> {
+    /// Finds the lines of a text.
+    pub fn new(source: &'s str) -> Self {
+        let mut starts = vec![0];
+        starts.extend(
+            source.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at as u32 + 1),
+        );
+        Self { source, starts }
+    }
+
+    /// Line and column of an octet, both counted from 1, the column in characters.
+    pub fn at(&self, offset: u32) -> (u32, u32) {
+        let line = self.starts.partition_point(|start| *start <= offset);
+        let start = self.starts.get(line.saturating_sub(1)).copied().unwrap_or_default();
+        let column = self.source.get(start as usize..offset as usize).map_or(0, |text| text.chars().count());
+        (line as u32, column as u32 + 1)
+    }
+
+    /// The text of a line counted from 1, without its end.
+    pub fn text(&self, line: u32) -> &'s str {
+        let start = self.starts.get(line.saturating_sub(1) as usize).copied().unwrap_or_default() as usize;
+        let rest = self.source.get(start..).unwrap_or_default();
+        rest.split('\n').next().unwrap_or_default().trim_end_matches('\r')
+    }
+
+    /// A place from its spans.
+    pub(crate) fn place(&self, key: Option<Span>, value: Span) -> Place {
+        let (line, column) = self.at(value.start);
+        Place { key, value, line, column }
+    }
+}

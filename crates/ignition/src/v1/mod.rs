@@ -1,0 +1,5 @@
+//! Ignition 1: the format before named filesystems. It is read so that it can be converted; everybody calls it deprecated.
+
+mod model;
+
+pub use model::*;

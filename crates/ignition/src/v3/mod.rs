@@ -1,0 +1,5 @@
+//! Ignition 3.0 to 3.7-experimental.
+
+mod model;
+
+pub use model::*;
