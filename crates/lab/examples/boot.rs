@@ -72,7 +72,7 @@ fn serve(lab: &mut Lab) -> Result<(), Box<dyn std::error::Error>> {
     let arguments = std::env::var("KPC_LAB_ARGS").unwrap_or("console=ttyS0 loglevel=6".into());
     let script = format!(
         "#!ipxe\nkernel {url}/vmlinuz {arguments} ignition.config.url={url}/ignition.json kpc.kernel={url}/vmlinuz \
-         kpc.initrd={url}/initrd.img initrd=initrd.img\ninitrd {url}/initrd.img\nboot\n"
+         kpc.ramdisk={url}/initrd.img initrd=initrd.img\ninitrd {url}/initrd.img\nboot\n"
     );
     std::fs::write(assets.join("boot.ipxe"), script)?;
     std::fs::write(assets.join("ignition.json"), IGNITION)?;

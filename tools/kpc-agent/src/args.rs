@@ -21,7 +21,7 @@ Kernel parameters:
   ignition.config.url=URL   the config (also coreos.config.url=)
   kpc.server=URL            where to report and register
   kpc.claim=SECRET          the claim this boot was given
-  kpc.kernel=URL kpc.initrd=URL   fetched again and measured
+  kpc.kernel=URL kpc.ramdisk=URL   fetched again and measured
 
 EXAMPLES
   kpc-agent

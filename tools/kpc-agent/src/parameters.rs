@@ -27,7 +27,8 @@ impl Parameters {
                 "kpc.server" => parameters.server = value.map(|url| url.trim_end_matches('/').to_owned()),
                 "kpc.claim" => parameters.claim = value,
                 "kpc.kernel" => parameters.kernel = value,
-                "kpc.initrd" => parameters.initrd = value,
+                // Never `…initrd=`: Linux's EFI stub takes that ending for its own option wherever it stands.
+                "kpc.ramdisk" => parameters.initrd = value,
                 _ => {}
             }
         }
@@ -42,10 +43,11 @@ mod tests {
     #[test]
     fn ours_among_the_kernels() {
         let line = "BOOT_IMAGE=x console=ttyS0 ignition.config.url=http://a/ignition?mac=1&os=2 \
-                    kpc.server=http://a:8080/ kpc.claim= quiet coreos.config.url=http://b/i\n";
+                    kpc.server=http://a:8080/ kpc.ramdisk=http://a/r kpc.claim= quiet coreos.config.url=http://b/i\n";
         let parameters = Parameters::parse(line);
         assert_eq!(parameters.ignition.as_deref(), Some("http://b/i"));
         assert_eq!(parameters.server.as_deref(), Some("http://a:8080"));
+        assert_eq!(parameters.initrd.as_deref(), Some("http://a/r"));
         assert_eq!(parameters.claim, None);
     }
 }
