@@ -4,6 +4,8 @@
 //! ```console
 //! # cargo run -p kpc-lab --example boot -- bios=1 rom=1 uefi=1 [dir=target/lab-boot] [seconds=180]
 //! ```
+//!
+//! With `proxy=PATH` the offers come from that `proxy-dhcpd` instead, and dnsmasq serves the loaders alone.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -51,7 +53,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let parts = Parts::find(Path::new("target/lab-parts"))?;
     let mut lab = Lab::up(&LabConfig { dir, parts, machines, capture: true })?;
     println!("{:6.1} lab up, {:?}", start.elapsed().as_secs_f64(), lab.accelerator());
-    serve(&mut lab)?;
+    serve(&mut lab, value("proxy="))?;
     let start = Instant::now();
     for machine in lab.machines() {
         qmp(&machine.qmp, "cont")?;
@@ -66,7 +68,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn serve(lab: &mut Lab) -> Result<(), Box<dyn std::error::Error>> {
+fn serve(lab: &mut Lab, proxy: Option<String>) -> Result<(), Box<dyn std::error::Error>> {
     let assets = lab.assets();
     let url = "http://10.77.0.1:8080";
     let arguments = std::env::var("KPC_LAB_ARGS").unwrap_or("console=ttyS0 loglevel=6".into());
@@ -89,13 +91,20 @@ fn serve(lab: &mut Lab) -> Result<(), Box<dyn std::error::Error>> {
         "--log-dhcp",
         "--log-facility=-",
     ]);
-    dnsmasq.args(["--dhcp-range=10.77.0.1,proxy", "--enable-tftp", "--dhcp-userclass=set:ipxe,iPXE"]);
+    dnsmasq.args(["--interface=eth0", "--enable-tftp"]);
     dnsmasq.arg(format!("--tftp-root={}", lab.tftp_root().display()));
-    for (arch, loader) in [("x86PC", "undionly.kpxe"), ("x86-64_EFI", "snponly.efi")] {
-        dnsmasq.arg(format!("--pxe-service=tag:#ipxe,{arch},loader,{loader}"));
-        dnsmasq.arg(format!("--pxe-service=tag:ipxe,{arch},script,{url}/boot.ipxe"));
+    if let Some(program) = proxy {
+        let mut proxy = deploy.command(program);
+        proxy.args(["--interface", "eth0", "--answer-router-solicitations", "--user", "root"]);
+        proxy.args(["--ipxe-script", &format!("{url}/boot.ipxe")]);
+        lab.keep(Process::spawn("the proxy", proxy, &logs.join("proxy.log"))?);
+    } else {
+        dnsmasq.args(["--dhcp-range=10.77.0.1,proxy", "--dhcp-userclass=set:ipxe,iPXE"]);
+        for (arch, loader) in [("x86PC", "undionly.kpxe"), ("x86-64_EFI", "snponly.efi")] {
+            dnsmasq.arg(format!("--pxe-service=tag:#ipxe,{arch},loader,{loader}"));
+            dnsmasq.arg(format!("--pxe-service=tag:ipxe,{arch},script,{url}/boot.ipxe"));
+        }
     }
-    dnsmasq.args(["--interface=eth0", "--enable-ra", "--dhcp-range=::,constructor:eth0,ra-only"]);
     lab.keep(Process::spawn("httpd", http, &logs.join("httpd.log"))?);
     lab.keep(Process::spawn("dnsmasq", dnsmasq, &logs.join("dnsmasq.log"))?);
     Ok(())

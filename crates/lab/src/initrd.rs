@@ -29,9 +29,15 @@ for try in 1 2 3 4 5 6 7 8 9 10; do
 done
 [ -n \"$card\" ] || echo \"kpc-lab: no network card\"
 ip link set \"$card\" up
+# A DISCOVER sent before the link is up is lost, and the next one comes a second later.
+for try in $(seq 100); do
+    [ \"$(cat \"/sys/class/net/$card/carrier\" 2>/dev/null)\" = 1 ] && break
+    usleep 50000
+done
 until udhcpc -i \"$card\" -s /bin/lease -n -q -t 20 -T 1 -A 1 >/dev/null 2>&1; do
     echo \"kpc-lab: no lease on $card, asking again\"
 done
+echo \"kpc-lab: up $(cut -d' ' -f1 /proc/uptime) s, lease $(cat /run/lease)\"
 kpc-agent || echo \"kpc-agent: ended with $?\"
 while true; do sleep 3600; done
 ";
@@ -41,13 +47,14 @@ const LEASE: &str = "#!/bin/sh
 [ \"$1\" = bound ] || [ \"$1\" = renew ] || exit 0
 ip addr flush dev $interface
 ip addr add $ip/${mask:-24} dev $interface
+echo $ip > /run/lease
 for gateway in $router; do ip route replace default via $gateway dev $interface; break; done
 : > /etc/resolv.conf
 for server in $dns; do echo nameserver $server >> /etc/resolv.conf; done
 ";
 
 /// Programs that the scripts use.
-const APPLETS: [&str; 24] = [
+const APPLETS: &[&str] = &[
     "sh",
     "mount",
     "mkdir",
@@ -72,6 +79,9 @@ const APPLETS: [&str; 24] = [
     "wget",
     "find",
     "vi",
+    "seq",
+    "usleep",
+    "cut",
 ];
 
 /// Builds the archive.

@@ -48,7 +48,7 @@ pub fn command(parts: &Parts, machine: &Machine, files: Files<'_>, accelerator: 
     match firmware {
         Firmware::BiosMedium => {
             command.args(["-machine", "pc,graphics=off"]);
-            command.arg("-device").arg(format!("e1000,id=nic,netdev=net,mac={mac},romfile="));
+            command.arg("-device").arg(format!("virtio-net-pci,id=nic,netdev=net,mac={mac},romfile="));
             let medium = escape(files.medium);
             command
                 .arg("-drive")
