@@ -1,1 +1,26 @@
-//! IPMI over LAN: client, fleet and virtual BMC over RMCP+.
+#![doc = include_str!("../README.md")]
+
+pub mod command;
+mod completion;
+pub mod crypto;
+#[cfg(feature = "tokio")]
+pub mod driver;
+mod entropy;
+mod error;
+pub mod guid;
+pub mod hostrange;
+pub mod responder;
+pub mod scan;
+mod sequence;
+pub mod session;
+pub mod wire;
+
+pub use command::Command;
+pub use completion::CompletionCode;
+pub use crypto::cipher_suite::CipherSuite;
+pub use entropy::Entropy;
+pub use error::{Ignored, ParseError};
+pub use guid::guid_matches_uuid;
+pub use responder::BmcResponder;
+pub use scan::Scan;
+pub use session::{Credentials, Failure, Privilege, Session};

@@ -1,0 +1,68 @@
+//! Who a virtual BMC is and whom it lets in.
+
+use std::time::Duration;
+
+use crate::Privilege;
+use crate::command::app::DeviceId;
+use crate::crypto::cipher_suite::CipherSuite;
+use crate::crypto::keys::Secret;
+use crate::session::UserName;
+
+/// A user of the BMC.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// The name; empty is the null user.
+    pub name: UserName,
+    /// The password.
+    pub password: Secret,
+    /// The highest level this user may have.
+    pub privilege: Privilege,
+    /// Whether the user may log in.
+    pub enabled: bool,
+}
+
+/// Everything fixed about a virtual BMC.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The managed system's GUID, in the order it goes out.
+    pub guid: [u8; 16],
+    /// The answer to Get Device ID.
+    pub device: DeviceId,
+    /// The users; the first has number 1.
+    pub users: Vec<User>,
+    /// K_G; [`Secret::EMPTY`] for one-key login.
+    pub k_g: Secret,
+    /// Suites that consoles may use; default 3 and 17.
+    pub suites: Vec<CipherSuite>,
+    /// Sessions at once, set-ups included; default 36. The longest idle set-up makes room for a new one.
+    pub max_sessions: usize,
+    /// Idle time after which a session is dropped; default 60 s (IPMI v2.0 §6.12.15).
+    pub idle_timeout: Duration,
+}
+
+impl Config {
+    /// A BMC with this GUID and one administrator.
+    pub fn new(guid: [u8; 16], name: UserName, password: Secret) -> Self {
+        Self {
+            guid,
+            device: DeviceId {
+                device_id: 0x20,
+                revision: 1,
+                provides_sdrs: false,
+                updating: false,
+                firmware_major: 0,
+                firmware_minor: 0x10,
+                ipmi_version: 0x02,
+                additional_support: 0x80,
+                manufacturer: 0,
+                product: 1,
+                auxiliary: None,
+            },
+            users: vec![User { name, password, privilege: Privilege::Administrator, enabled: true }],
+            k_g: Secret::EMPTY,
+            suites: vec![CipherSuite::SUITE_3, CipherSuite::SUITE_17],
+            max_sessions: 36,
+            idle_timeout: Duration::from_secs(60),
+        }
+    }
+}
