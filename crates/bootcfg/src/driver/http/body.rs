@@ -1,0 +1,168 @@
+//! The octets of an answer: in memory, or read from a file one chunk ahead of the connection.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tokio::task::JoinHandle;
+
+use super::hook::{Access, Hook};
+use crate::content::Span;
+
+/// One read of a file. Two of these per transfer are in memory at most.
+const CHUNK: usize = 128 << 10;
+
+/// A response's body. Tells the hook when it is over, in whatever way.
+pub struct Body {
+    parts: VecDeque<Part>,
+    left: u64,
+    sent: u64,
+    record: Option<Box<Record>>,
+}
+
+struct Record {
+    hook: Arc<dyn Hook>,
+    access: Access,
+}
+
+/// A piece of a body: most have one, `multipart/byteranges` many.
+pub(crate) enum Part {
+    /// Octets in memory.
+    Text(Bytes),
+    /// A range of a file, and the read under way.
+    File(Arc<File>, Span, Option<JoinHandle<io::Result<Bytes>>>),
+}
+
+impl Part {
+    fn left(&self) -> u64 {
+        match self {
+            Self::Text(text) => text.len() as u64,
+            Self::File(_, span, _) => span.length,
+        }
+    }
+}
+
+impl Body {
+    /// A body in memory.
+    pub fn full(octets: impl Into<Bytes>) -> Self {
+        Self::parts([Part::Text(octets.into())])
+    }
+
+    /// No body.
+    pub fn empty() -> Self {
+        Self::full(Bytes::new())
+    }
+
+    pub(crate) fn file(file: File, span: Span) -> Self {
+        Self::parts([Part::File(Arc::new(file), span, None)])
+    }
+
+    pub(crate) fn parts(parts: impl IntoIterator<Item = Part>) -> Self {
+        let parts: VecDeque<_> = parts.into_iter().filter(|part| part.left() > 0).collect();
+        Self { left: parts.iter().map(Part::left).sum(), parts, sent: 0, record: None }
+    }
+
+    /// Octets still to come.
+    pub fn remaining(&self) -> u64 {
+        self.left
+    }
+
+    pub(crate) fn recorded(mut self, hook: Arc<dyn Hook>, access: Access) -> Self {
+        self.record = Some(Box::new(Record { hook, access }));
+        self
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let this = &mut *self;
+        if this.left == 0 {
+            return Poll::Ready(None);
+        }
+        let octets = match ready!(this.poll_octets(cx)) {
+            Ok(octets) if octets.is_empty() => {
+                let text = "the file became shorter while it was sent";
+                return Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::UnexpectedEof, text))));
+            }
+            Ok(octets) => octets,
+            Err(error) => return Poll::Ready(Some(Err(error))),
+        };
+        let length = octets.len() as u64;
+        this.left = this.left.saturating_sub(length);
+        this.sent += length;
+        Poll::Ready(Some(Ok(Frame::data(octets))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
+impl Body {
+    fn poll_octets(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        let octets = match self.parts.front_mut() {
+            None => Bytes::new(),
+            Some(Part::Text(text)) => std::mem::take(text),
+            Some(Part::File(file, span, next)) => {
+                let reading = next.get_or_insert_with(|| read_chunk(file.clone(), *span));
+                let octets = ready!(Pin::new(reading).poll(cx)).map_err(io::Error::other)??;
+                let length = octets.len() as u64;
+                *span = Span { start: span.start + length, length: span.length.saturating_sub(length) };
+                // The next chunk is read while this one is on its way.
+                *next = (span.length > 0 && length > 0).then(|| read_chunk(file.clone(), *span));
+                octets
+            }
+        };
+        if self.parts.front().is_some_and(|part| part.left() == 0) {
+            self.parts.pop_front();
+        }
+        Poll::Ready(Ok(octets))
+    }
+}
+
+fn read_chunk(file: Arc<File>, span: Span) -> JoinHandle<io::Result<Bytes>> {
+    let length = usize::try_from(span.length).unwrap_or(CHUNK).min(CHUNK);
+    tokio::task::spawn_blocking(move || {
+        let mut octets = Vec::with_capacity(length);
+        while octets.len() < length {
+            let at = span.start + octets.len() as u64;
+            if rustix::io::pread(&file, rustix::buffer::spare_capacity(&mut octets), at)? == 0 {
+                break;
+            }
+        }
+        octets.truncate(length);
+        Ok(octets.into())
+    })
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        if let Some(record) = self.record.take() {
+            let Record { hook, mut access } = *record;
+            access.octets = self.sent;
+            access.complete = self.left == 0;
+            hook.record(&access);
+        }
+    }
+}
+
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Body").field("left", &self.left).field("sent", &self.sent).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,53 @@
+//! Log lines on standard error: one for each answer, one for each file that cannot be read.
+
+use bootcfg::Broken;
+use bootcfg::driver::http::{Access, Hook, Target};
+use tracing::{Level, error, info, warn};
+
+use crate::args::LogFormat;
+
+/// Sends log lines to standard error.
+pub(crate) fn start(format: LogFormat, level: Level) {
+    let lines =
+        tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
+    match format {
+        LogFormat::Text => lines.init(),
+        LogFormat::Json => lines.json().flatten_event(true).init(),
+    }
+}
+
+/// Names a group or profile that does not parse.
+pub(crate) fn broken(broken: &Broken) {
+    let at = broken.error;
+    error!(file = &*broken.file, line = at.line, column = at.column, "{}", at.message);
+}
+
+/// Logs every answer.
+#[derive(Debug)]
+pub(crate) struct AccessLog;
+
+impl Hook for AccessLog {
+    fn record(&self, access: &Access) {
+        let path = match &access.target {
+            Target::Home => "/".to_string(),
+            Target::BootScript => "/boot.ipxe".to_string(),
+            Target::Endpoint(endpoint) => format!("/{}", endpoint.as_str()),
+            Target::Asset(path) => format!("/assets/{path}"),
+            Target::Other(path) => path.clone(),
+        };
+        let mac = access.labels.get("mac").unwrap_or_default();
+        let group = access.group.as_deref().unwrap_or_default();
+        let profile = access.profile.as_deref().unwrap_or_default();
+        let template = access.template.as_deref().unwrap_or_default();
+        let (status, octets, complete, peer) = (access.status, access.octets, access.complete, access.peer);
+        match (&access.reason, &access.detail) {
+            (Some(reason), detail) => {
+                let detail = detail.as_deref().unwrap_or_default();
+                warn!(%peer, method = access.method, path, mac, status, group, profile, template, %reason, detail, "not served");
+            }
+            (None, _) => {
+                info!(%peer, method = access.method, path, mac, status, octets, complete, group, profile, template, "served");
+            }
+        }
+    }
+}
