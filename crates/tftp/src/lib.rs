@@ -1,1 +1,17 @@
-//! TFTP server and client: RFC 1350 with options, windows and netascii.
+#![doc = include_str!("../README.md")]
+
+pub mod negotiate;
+pub mod netascii;
+mod receiver;
+mod rto;
+mod sender;
+mod server;
+pub mod wire;
+
+#[cfg(feature = "tokio")]
+pub mod driver;
+
+pub use receiver::{Accepted, Receiver, ReceiverConfig};
+pub use rto::{MAX_RETRIES, RetransmissionTimer};
+pub use sender::{Outcome, Rollover, Sender, SenderConfig};
+pub use server::{Admission, Ignored, Limits, Server, TransferId};

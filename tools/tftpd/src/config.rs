@@ -1,0 +1,50 @@
+//! What will happen: arguments, checked once.
+
+use crate::args::Serve;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use tftp::Limits;
+use tftp::driver::{Directory, ServerConfig};
+use tftp::wire::{BlockSize, WindowSize};
+
+/// A server as configured.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) listen: SocketAddr,
+    pub(crate) directory: Directory,
+    pub(crate) server: ServerConfig,
+}
+
+/// What is wrong with the configuration.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error("name a directory to serve: --root DIR")]
+    NoRoot,
+    #[error("cannot serve {}: {source}; create the directory or name another with --root", path.display())]
+    Root { path: PathBuf, source: io::Error },
+}
+
+impl Config {
+    pub(crate) fn new(args: &Serve) -> Result<Self, ConfigError> {
+        let path = args.root.clone().ok_or(ConfigError::NoRoot)?;
+        let directory = Directory::open(&path).map_err(|source| ConfigError::Root { path, source })?;
+        let limits = Limits {
+            transfers: args.max_transfers,
+            transfers_per_address: args.max_transfers_per_address,
+            ..Limits::default()
+        };
+        let server = ServerConfig {
+            limits,
+            single_port: args.single_port,
+            port_range: args.port_range.clone(),
+            max_block_size: BlockSize::new(args.max_blksize).unwrap_or(BlockSize::MAX),
+            allow_fragments: args.allow_fragments,
+            max_window_size: WindowSize::new(args.max_windowsize).unwrap_or(WindowSize::MAX),
+            cache_octets: args.cache << 20,
+            drain: args.drain,
+            ..ServerConfig::default()
+        };
+        Ok(Self { listen: args.listen, directory, server })
+    }
+}
