@@ -1,8 +1,8 @@
-//! Boots machines of the lab against dnsmasq as proxy and TFTP server and busybox as HTTP server: shows that the lab
-//! itself works, without any program of ours in the boot chain.
+//! Boots machines of the lab, powered on by ipmitool through the virtual BMCs, against dnsmasq as proxy and TFTP server and busybox as HTTP server: shows that the lab
+//! works without `kpc`.
 //!
 //! ```console
-//! # cargo run -p kpc-lab --example boot -- bios=1 rom=1 uefi=1 [dir=target/lab-boot] [seconds=180]
+//! # cargo run -p kpc-lab --features bmc --example boot -- bios=1 rom=1 uefi=1 [dir=target/lab-boot] [seconds=180]
 //! ```
 //!
 //! With `proxy=PATH` the offers come from that `proxy-dhcpd` instead, and dnsmasq serves the loaders alone.
@@ -14,13 +14,11 @@
     clippy::disallowed_methods
 )]
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use lab::sandbox::{self, Inside};
-use lab::{Firmware, Lab, LabConfig, LabDir, MachineSpec, Parts, Process};
+use lab::{Bmcs, Firmware, Lab, LabConfig, LabDir, MachineSpec, Parts, Process};
 
 const IGNITION: &str = r#"{"ignition":{"version":"2.0.0"},"storage":{"files":[
 {"filesystem":"root","path":"/etc/hostname","contents":{"source":"data:,booted"},"mode":420}]}}"#;
@@ -54,9 +52,25 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut lab = Lab::up(&LabConfig { dir, parts, machines, capture: true })?;
     println!("{:6.1} lab up, {:?}", start.elapsed().as_secs_f64(), lab.accelerator());
     serve(&mut lab, value("proxy="))?;
+    let _bmcs = Bmcs::start(&lab, "lab", "lab-secret")?;
     let start = Instant::now();
     for machine in lab.machines() {
-        qmp(&machine.qmp, "cont")?;
+        for words in [["chassis", "bootdev", "pxe"].as_slice(), &["chassis", "power", "on"]] {
+            let mut ipmitool = lab.network().deploy.command("ipmitool");
+            ipmitool.args([
+                "-I",
+                "lanplus",
+                "-C",
+                "17",
+                "-H",
+                &machine.bmc.to_string(),
+                "-U",
+                "lab",
+                "-P",
+                "lab-secret",
+            ]);
+            print!("{}", lab::process::run(ipmitool.args(words))?);
+        }
     }
     watch(&mut lab, start, Duration::from_secs(number("seconds=").max(180)))?;
     let times: Vec<String> = std::fs::read_to_string(lab.dir().join("logs/dnsmasq.log"))?
@@ -141,14 +155,4 @@ fn watch(lab: &mut Lab, start: Instant, patience: Duration) -> Result<(), Box<dy
         println!("{}: {:?}", machine.spec.name, lab.console(machine.index.into()).digests());
     }
     Ok(())
-}
-
-fn qmp(path: &Path, command: &str) -> std::io::Result<()> {
-    let mut stream = UnixStream::connect(path)?;
-    let mut lines = BufReader::new(stream.try_clone()?).lines();
-    for command in ["qmp_capabilities", command] {
-        lines.next().transpose()?;
-        writeln!(stream, "{{\"execute\":\"{command}\"}}")?;
-    }
-    lines.next().transpose().map(drop)
 }

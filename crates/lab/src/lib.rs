@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "bmc")]
+pub mod bmc;
 pub mod capture;
 pub mod console;
 pub mod cpio;
@@ -18,6 +20,8 @@ pub mod qemu;
 pub mod sandbox;
 pub mod standing;
 
+#[cfg(feature = "bmc")]
+pub use bmc::Bmcs;
 pub use capture::Capture;
 pub use console::Console;
 pub use dir::LabDir;

@@ -17,12 +17,12 @@ pub struct Process {
 
 impl Process {
     /// Starts `command` in a process group of its own (a Ctrl-C at the terminal is the lab's to handle, not the
-    /// child's), its output appended to `log`.
+    /// child's), its output in a new `log`.
     ///
     /// # Errors
     /// [`LabError::Io`] when the log cannot be opened or the program cannot be started.
     pub fn spawn(name: &str, mut command: Command, log: &Path) -> Result<Self> {
-        let output = File::options().create(true).append(true).open(log);
+        let output = File::create(log);
         let output = output.map_err(LabError::io(format!("open {}", log.display())))?;
         let errors = output.try_clone().map_err(LabError::io("duplicate the log"))?;
         let program = command.get_program().to_string_lossy().into_owned();

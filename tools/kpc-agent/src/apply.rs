@@ -5,12 +5,9 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use crate::digest;
 use crate::http;
-use crate::wanted::{File, Unit, Wanted};
+use crate::wanted::{File, Place, Source, Unit, Wanted};
 
 /// One file's contents at most; everything is in memory here.
 const LARGEST: u64 = 64 << 20;
@@ -54,19 +51,18 @@ fn write_file(file: &File, root: &Path) -> Result<String, String> {
             Err(error) => return Err(format!("read {}: {error}", file.path)),
         }
     }
-    for (source, gzip) in &file.sources {
-        let octets = fetch(source).map_err(|error| format!("{}: {error}", file.path))?;
-        contents.extend(if *gzip {
-            gunzip(&octets).map_err(|error| format!("{}: {error}", file.path))?
-        } else {
-            octets
-        });
+    for source in &file.sources {
+        contents.extend(octets(source).map_err(|error| format!("{}: {error}", file.path))?);
     }
     write(root, &file.path, file.mode, &contents)
 }
 
 fn write_unit(unit: &Unit, root: &Path, digests: &mut Vec<(String, String)>) -> Result<(), String> {
     let path = format!("/etc/systemd/system/{}", unit.name);
+    if unit.masked {
+        let link = symlink("/dev/null", prepare(root, &path)?);
+        return link.map_err(|error| format!("mask {}: {error}", unit.name));
+    }
     if let Some(contents) = &unit.contents {
         digests.push((path.clone(), write(root, &path, 0o644, contents.as_bytes())?));
     }
@@ -118,20 +114,23 @@ fn permit(place: &Path, mode: u32) -> Result<(), String> {
     set.map_err(|error| format!("set the permissions of {}: {error}", place.display()))
 }
 
-/// `data:` (RFC 2397) and `http://` URLs; an empty source is an empty file.
-fn fetch(source: &str) -> Result<Vec<u8>, String> {
-    if source.is_empty() {
-        return Ok(Vec::new());
-    }
-    let Some(data) = source.strip_prefix("data:") else {
-        return http::get(source)?.success(LARGEST);
+/// What a source brings, checked against its hash and unpacked.
+fn octets(source: &Source) -> Result<Vec<u8>, String> {
+    let octets = match &source.place {
+        Place::Inline(octets) => octets.clone(),
+        Place::Url(url) => http::get(url)?.success(LARGEST)?,
     };
-    let (kind, data) = data.split_once(',').ok_or("a data: URL without a comma")?;
-    let octets: Vec<u8> = percent_encoding::percent_decode_str(data).collect();
-    if kind.ends_with(";base64") {
-        return STANDARD.decode(octets).map_err(|error| format!("bad base64 in a data: URL: {error}"));
+    if let Some(hash) = &source.hash {
+        let found = match hash.split_once('-') {
+            Some(("sha256", _)) => format!("sha256-{}", digest::of(&octets)),
+            Some(("sha512", _)) => format!("sha512-{}", digest::sha512(&octets)),
+            _ => return Err(format!("the hash function of `{hash}` is not known here")),
+        };
+        if !found.eq_ignore_ascii_case(hash) {
+            return Err(format!("is {found}, but should be {hash}"));
+        }
     }
-    Ok(octets)
+    if source.gzip { gunzip(&octets) } else { Ok(octets) }
 }
 
 fn gunzip(octets: &[u8]) -> Result<Vec<u8>, String> {
@@ -152,10 +151,10 @@ mod tests {
     fn a_config_becomes_a_tree() {
         let root = tempfile::tempdir().unwrap();
         let wanted = Wanted::parse(
-            br#"{"ignition":{"version":"3.0.0"},
+            br#"{"ignition":{"version":"3.1.0"},
             "storage":{"files":[{"path":"/etc/hostname","mode":420,"contents":{"source":"data:,node%201"}},
               {"path":"/etc/b","mode":384,"contents":{"source":"data:text/plain;base64,aGk="}},
-              {"path":"/etc/b","append":[{"source":"data:,!"}]}],
+              {"path":"/etc/c","append":[{"source":"data:,!"}]}],
               "links":[{"path":"/etc/link","target":"/etc/b"}]},
             "systemd":{"units":[{"name":"a.service","enabled":true,"contents":"[Install]\nWantedBy=multi-user.target\n"}]},
             "passwd":{"users":[{"name":"core","sshAuthorizedKeys":["k1","k2"]}]}}"#,
@@ -164,22 +163,32 @@ mod tests {
         let digests = apply(&wanted, root.path()).unwrap();
         let read = |path: &str| fs::read_to_string(root.path().join(path)).unwrap();
         assert_eq!(read("etc/hostname"), "node 1");
-        assert_eq!(read("etc/b"), "hi!");
+        assert_eq!(read("etc/b"), "hi");
+        assert_eq!(read("etc/c"), "!");
         assert_eq!(read("home/core/.ssh/authorized_keys"), "k1\nk2\n");
         assert_eq!(fs::read_link(root.path().join("etc/link")).unwrap(), Path::new("/etc/b"));
         let link = root.path().join("etc/systemd/system/multi-user.target.wants/a.service");
         assert_eq!(fs::read_link(link).unwrap(), Path::new("/etc/systemd/system/a.service"));
         assert_eq!(digests[0], ("/etc/hostname".to_owned(), digest::of(b"node 1")));
-        apply(&wanted, root.path()).unwrap(); // a second run replaces
+        apply(&wanted, root.path()).unwrap(); // a second run replaces, or appends where the config says so
+        assert_eq!(fs::read_to_string(root.path().join("etc/c")).unwrap(), "!!");
     }
 
     #[test]
     fn bad_sources_are_named() {
         let root = tempfile::tempdir().unwrap();
-        for source in ["data:nocomma", "ftp://h/x", "data:;base64,%%%"] {
-            let file = File { path: "/x".into(), sources: vec![(source.into(), false)], ..File::default() };
-            assert!(write_file(&file, root.path()).unwrap_err().starts_with("/x: "), "{source}");
+        let source = |place, gzip, hash: Option<&str>| Source { place, gzip, hash: hash.map(str::to_owned) };
+        let inline = || Place::Inline(b"hi".to_vec());
+        for bad in [
+            source(Place::Url("ftp://h/x".into()), false, None),
+            source(inline(), true, None),
+            source(inline(), false, Some("sha256-00")),
+            source(inline(), false, Some("md5-00")),
+        ] {
+            let file = File { path: "/x".into(), sources: vec![bad], ..File::default() };
+            assert!(write_file(&file, root.path()).unwrap_err().starts_with("/x: "));
         }
-        assert!(gunzip(b"no gzip").is_err());
+        let hash = "sha512-150a14ed5bea6cc731cf86c41566ac427a8db48ef1b9fd626664b3bfbb99071fa4c922f33dde38719b8c8354e2b7ab9d77e0e67fc12843920a712e73d558e197";
+        assert_eq!(octets(&source(inline(), false, Some(hash))).unwrap(), b"hi");
     }
 }

@@ -1,12 +1,17 @@
-//! SHA-256 in lower-case hexadecimal (FIPS 180-4).
+//! SHA-256 and SHA-512 in lower-case hexadecimal (FIPS 180-4).
 
 use std::io::{self, Read};
 
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256, Sha512};
 
 /// Of octets in memory.
 pub(crate) fn of(octets: &[u8]) -> String {
     hex(&Sha256::digest(octets))
+}
+
+/// SHA-512 of octets in memory.
+pub(crate) fn sha512(octets: &[u8]) -> String {
+    hex(&Sha512::digest(octets))
 }
 
 /// Of everything that can be read.

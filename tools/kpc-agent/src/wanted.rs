@@ -1,6 +1,7 @@
-//! An Ignition config as the few things that a live system can have: files, directories, links, units, keys.
+//! An Ignition config as the few things that a live system can have: files, directories, links, units, keys. Reading
+//! and checking is the work of crates/ignition; here is only what this program can carry out.
 
-use serde_json::Value;
+use ignition::{Body, Config, resolved};
 
 /// What the machine is to have.
 #[derive(Debug, Default, Eq, PartialEq)]
@@ -24,10 +25,30 @@ pub(crate) struct File {
     pub(crate) path: String,
     /// Permissions.
     pub(crate) mode: u32,
-    /// What it holds, one after the other; each a URL and whether it is gzip.
-    pub(crate) sources: Vec<(String, bool)>,
+    /// What it holds, one after the other.
+    pub(crate) sources: Vec<Source>,
     /// Whether the sources follow what is there already.
     pub(crate) append: bool,
+}
+
+/// A piece of a file's contents.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) struct Source {
+    /// The octets, or where they are.
+    pub(crate) place: Place,
+    /// They are a gzip stream.
+    pub(crate) gzip: bool,
+    /// `sha512-…` or `sha256-…` of the octets as they come.
+    pub(crate) hash: Option<String>,
+}
+
+/// Where octets come from.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) enum Place {
+    /// The config itself.
+    Inline(Vec<u8>),
+    /// A URL.
+    Url(String),
 }
 
 /// A systemd unit.
@@ -41,90 +62,100 @@ pub(crate) struct Unit {
     pub(crate) dropins: Vec<(String, String)>,
     /// Whether it is started at boot.
     pub(crate) enabled: bool,
+    /// Whether it must never start.
+    pub(crate) masked: bool,
 }
 
 impl Wanted {
-    /// Reads a config of specification 2.x or 3.x.
+    /// Reads a config of any version that crates/ignition knows.
     pub(crate) fn parse(octets: &[u8]) -> Result<Self, String> {
-        let config: Value =
-            serde_json::from_slice(octets).map_err(|error| format!("not a JSON config: {error}"))?;
-        let version = text(&config, "/ignition/version").unwrap_or_default();
-        let default_mode = match version.split('.').next() {
-            // 2.x: a file without a mode has none (0000); 3.x: 0644.
-            Some("2") => 0,
-            Some("3") => 0o644,
-            _ => return Err(format!("Ignition version `{version}` is not known here")),
-        };
-        let mode =
-            |value: &Value, default| value.pointer("/mode").and_then(Value::as_u64).map_or(default, low_bits);
+        let (config, _warnings) = Config::parse(octets).map_err(|report| {
+            report
+                .entries()
+                .first()
+                .map_or_else(|| report.to_string(), |entry| entry.to_string().replace('\n', " "))
+        })?;
         let mut wanted = Self::default();
-        for directory in list(&config, "/storage/directories") {
-            wanted.directories.push((path(directory)?, mode(directory, 0o755)));
+        wanted.take_nodes(&config.body)?;
+        for file in config.files() {
+            wanted.files.push(take_file(file.map_err(|error| error.to_string())?)?);
         }
-        for file in list(&config, "/storage/files") {
-            let mut sources: Vec<(String, bool)> =
-                file.pointer("/contents").and_then(source).into_iter().collect();
-            let append = file.pointer("/append");
-            // 2.x says `append: true`, 3.x gives a list of contents to append.
-            let appended = append.and_then(Value::as_array).into_iter().flatten().filter_map(source);
-            sources.extend(appended);
-            let only_appended =
-                append.is_some_and(Value::is_array) && file.pointer("/contents/source").is_none();
-            wanted.files.push(File {
-                path: path(file)?,
-                mode: mode(file, default_mode),
-                append: only_appended || append == Some(&Value::Bool(true)),
-                sources,
+        for unit in config.units() {
+            let dropins = unit.dropins.iter().map(|(name, text)| Ok((plain(name)?, (*text).to_owned())));
+            wanted.units.push(Unit {
+                name: plain(unit.name)?,
+                contents: unit.contents.map(str::to_owned),
+                dropins: dropins.collect::<Result<_, String>>()?,
+                enabled: unit.enabled == Some(true),
+                masked: unit.mask,
             });
         }
-        for link in list(&config, "/storage/links") {
-            let target = text(link, "/target").unwrap_or_default();
-            wanted.links.push((path(link)?, target, link.pointer("/hard") == Some(&Value::Bool(true))));
-        }
-        for unit in list(&config, "/systemd/units") {
-            let dropins = list(unit, "/dropins")
-                .filter_map(|dropin| Some((name(dropin)?, text(dropin, "/contents")?)))
-                .collect();
-            let enabled =
-                ["/enabled", "/enable"].iter().any(|key| unit.pointer(key) == Some(&Value::Bool(true)));
-            let name = name(unit).ok_or("a unit without a name, or with a path for a name")?;
-            wanted.units.push(Unit { name, contents: text(unit, "/contents"), dropins, enabled });
-        }
-        for user in list(&config, "/passwd/users") {
-            let keys =
-                list(user, "/sshAuthorizedKeys").filter_map(|key| key.as_str().map(str::to_owned)).collect();
-            let name = name(user).ok_or("a user without a name, or with a path for a name")?;
-            wanted.users.push((name, keys));
+        for user in config.users() {
+            wanted.users.push((plain(user.name)?, user.ssh_authorized_keys.to_vec()));
         }
         Ok(wanted)
     }
+
+    /// Directories and links.
+    fn take_nodes(&mut self, body: &Body) -> Result<(), String> {
+        match body {
+            Body::V1(_) => {}
+            Body::V2(config) => {
+                for directory in &config.storage.directories {
+                    self.directories.push((path(&directory.path)?, bits(directory.mode, 0o755)));
+                }
+                for link in &config.storage.links {
+                    self.links.push((path(&link.path)?, link.target.clone(), link.hard));
+                }
+            }
+            Body::V3(config) => {
+                for directory in &config.storage.directories {
+                    self.directories.push((path(&directory.path)?, bits(directory.mode, 0o755)));
+                }
+                for link in &config.storage.links {
+                    let target = link.target.clone().unwrap_or_default();
+                    self.links.push((path(&link.path)?, target, link.hard == Some(true)));
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
-fn list<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
-    value.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
+fn take_file(file: resolved::File<'_>) -> Result<File, String> {
+    let append = file.contents.is_none() && !file.append.is_empty();
+    Ok(File {
+        path: path(file.path)?,
+        mode: file.mode.unwrap_or(0o644) & 0o7777,
+        sources: file.contents.into_iter().chain(file.append).map(take_source).collect(),
+        append,
+    })
 }
 
-fn text(value: &Value, pointer: &str) -> Option<String> {
-    value.pointer(pointer).and_then(Value::as_str).map(str::to_owned)
+fn take_source(contents: resolved::Contents<'_>) -> Source {
+    Source {
+        place: match contents.source {
+            resolved::Source::Data(octets) => Place::Inline(octets),
+            resolved::Source::Url(url) => Place::Url(url.to_owned()),
+        },
+        gzip: contents.gzip,
+        hash: contents.hash.map(str::to_owned),
+    }
 }
 
 /// A name that becomes a part of a path.
-fn name(value: &Value) -> Option<String> {
-    text(value, "/name").filter(|name| !name.is_empty() && !name.contains('/') && name != "." && name != "..")
+fn plain(name: &str) -> Result<String, String> {
+    let safe = !name.is_empty() && !name.contains(['/', '\0']) && name != "." && name != "..";
+    if safe { Ok(name.to_owned()) } else { Err(format!("`{name}` is no plain name")) }
 }
 
-fn path(value: &Value) -> Result<String, String> {
-    let path = text(value, "/path").unwrap_or_default();
+fn path(path: &str) -> Result<String, String> {
     let safe = path.starts_with('/') && !path.split('/').any(|part| part == ".." || part.contains('\0'));
-    if safe { Ok(path) } else { Err(format!("`{path}` is no absolute path")) }
+    if safe { Ok(path.to_owned()) } else { Err(format!("`{path}` is no absolute path")) }
 }
 
-fn low_bits(mode: u64) -> u32 {
-    u32::try_from(mode & 0o7777).unwrap_or_default()
-}
-
-fn source(contents: &Value) -> Option<(String, bool)> {
-    Some((text(contents, "/source")?, text(contents, "/compression").as_deref() == Some("gzip")))
+fn bits(mode: Option<i64>, default: u32) -> u32 {
+    mode.and_then(|mode| u32::try_from(mode & 0o7777).ok()).unwrap_or(default)
 }
 
 #[cfg(test)]
@@ -141,11 +172,11 @@ mod tests {
         )
         .unwrap();
         assert_eq!(wanted.files[0].mode, 0o644);
-        assert_eq!(wanted.files[0].sources, [("data:,node1".to_owned(), false)]);
+        assert_eq!(wanted.files[0].sources[0].place, Place::Inline(b"node1".to_vec()));
         assert!(wanted.units[0].enabled && wanted.units[0].dropins.len() == 1);
         assert_eq!(wanted.users[0].1.len(), 1);
         let wanted = Wanted::parse(
-            br#"{"ignition":{"version":"3.4.0"},"storage":{"files":[{"path":"/a","append":[{"source":"data:,x"}]}],
+            br#"{"ignition":{"version":"3.1.0"},"storage":{"files":[{"path":"/a","append":[{"source":"data:,x"}]}],
             "links":[{"path":"/b","target":"a"}],"directories":[{"path":"/d"}]}}"#,
         )
         .unwrap();
@@ -154,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_stay_inside() {
+    fn what_is_no_config_or_leaves_the_root_is_refused() {
         for path in ["../etc/passwd", "/a/../../b", "", "rel"] {
             let config = format!(
                 r#"{{"ignition":{{"version":"3.0.0"}},"storage":{{"files":[{{"path":"{path}"}}]}}}}"#
@@ -165,7 +196,8 @@ mod tests {
             Wanted::parse(br#"{"ignition":{"version":"3.0.0"},"systemd":{"units":[{"name":"../x"}]}}"#)
                 .is_err()
         );
-        assert!(Wanted::parse(b"#!ipxe").is_err());
-        assert!(Wanted::parse(br#"{"ignition":{"version":"1"}}"#).unwrap_err().contains("version"));
+        let error = Wanted::parse(b"#!ipxe").unwrap_err();
+        assert!(!error.is_empty() && !error.contains('\n'), "{error}");
+        assert!(Wanted::parse(br#"{"ignition":{"version":"9.0.0"}}"#).is_err());
     }
 }
