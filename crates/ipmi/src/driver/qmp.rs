@@ -2,28 +2,32 @@
 //!
 //! QEMU is started with `-S -no-shutdown`: it waits powered off, and a guest that shuts down leaves it
 //! powered off. On is reset and `cont`; off is `stop` and reset, so that no memory survives; the boot device
-//! is the devices' `bootindex`, which QEMU reads at the next reset. A one-time wish is restored right after
-//! the reset that used it, so that the guest's own reboot goes back to the usual order.
+//! is the devices' `bootindex`, which QEMU reads at every reset. A one-time wish is taken back a few seconds
+//! after the start that used it: firmware resets itself once or twice in its first moments (SeaBIOS does,
+//! when memory still holds an earlier run), and the guest's own reboot much later must go back to the usual
+//! order.
 
-use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::time::timeout;
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
 
 use super::{Machine, MachineError};
 use crate::command::chassis::{BootDevice, BootFlags, ChassisControl};
 
 /// Longest time QEMU may take for one command or for the event that ends a reset.
 const QMP_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long after a start the one-time boot order is taken back.
+const ONE_TIME_LIFE: Duration = Duration::from_secs(6);
 /// Longest line taken from QEMU.
 const MAX_LINE: u64 = 1 << 20;
-/// Events kept while an answer is waited for.
-const MAX_EVENTS: usize = 256;
 
 /// Which QEMU devices (by their `id=`) are which boot device. Order counts within one kind.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -58,20 +62,46 @@ impl BootDevices {
 /// A machine behind a QMP socket.
 #[derive(Debug)]
 pub struct QmpMachine {
+    qemu: Arc<Mutex<Qemu>>,
+    /// Takes the one-time order back.
+    restorer: Option<JoinHandle<()>>,
+}
+
+impl Drop for QmpMachine {
+    fn drop(&mut self) {
+        if let Some(restorer) = &self.restorer {
+            restorer.abort();
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Qemu {
     path: PathBuf,
     devices: BootDevices,
     /// The boot order QEMU was started with: device and its `bootindex`.
     original: Vec<(String, i64)>,
     connection: Option<Connection>,
-    /// The order in force is a wish for one boot.
-    one_time: bool,
+    one_time: OneTime,
+}
+
+/// Where a wish for one boot stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum OneTime {
+    /// There is none.
+    No,
+    /// The order is set; the next start uses it.
+    Waiting,
+    /// A start has used it; it is to be taken back.
+    Used,
 }
 
 #[derive(Debug)]
 struct Connection {
     reader: BufReader<OwnedReadHalf>,
     writer: OwnedWriteHalf,
-    events: VecDeque<String>,
+    /// Resets by the host seen so far.
+    resets: u32,
     next_id: u64,
 }
 
@@ -86,7 +116,7 @@ impl Connection {
         let stream = stream.map_err(|_| failed(&doing, "no answer"))?.map_err(|e| failed(&doing, e))?;
         let (reader, writer) = stream.into_split();
         let reader = BufReader::new(reader);
-        let mut connection = Self { reader, writer, events: VecDeque::new(), next_id: 0 };
+        let mut connection = Self { reader, writer, resets: 0, next_id: 0 };
         let greeting = connection.line().await?;
         if greeting.get("QMP").is_none() {
             return Err(failed(&doing, "no QMP greeting; is another program connected to this socket?"));
@@ -106,13 +136,11 @@ impl Connection {
         serde_json::from_slice(&line).map_err(|error| failed("reading from QEMU", error))
     }
 
-    /// Keeps the name of an event; returns anything else.
+    /// Notes a reset that we asked for; returns what is no event.
     fn sift(&mut self, value: Value) -> Option<Value> {
         let Some(event) = value.get("event").and_then(Value::as_str) else { return Some(value) };
-        if self.events.len() >= MAX_EVENTS {
-            self.events.pop_front();
-        }
-        self.events.push_back(event.to_owned());
+        let by_guest = value.pointer("/data/guest").and_then(Value::as_bool).unwrap_or(false);
+        self.resets += u32::from(event == "RESET" && !by_guest);
         None
     }
 
@@ -141,17 +169,15 @@ impl Connection {
         }
     }
 
-    /// Resets the machine and waits until QEMU has done it. Events from before the answer are older.
+    /// Resets the machine and waits until QEMU has done it; the event may come before or after the answer.
     async fn reset(&mut self) -> Result<(), MachineError> {
+        let before = self.resets;
         self.execute("system_reset", Value::Null).await?;
-        self.events.clear();
-        loop {
+        while self.resets == before {
             let value = self.line().await?;
             self.sift(value);
-            if self.events.drain(..).any(|event| event == "RESET") {
-                return Ok(());
-            }
         }
+        Ok(())
     }
 
     /// Whether the guest has power, from `query-status`.
@@ -190,9 +216,27 @@ impl QmpMachine {
             let index = index.map_err(|error| failed(&format!("looking for device {id}"), error))?;
             original.push((id.clone(), index));
         }
-        Ok(Self { path, devices, original, connection: Some(connection), one_time: false })
+        let connection = Some(connection);
+        let qemu = Qemu { path, devices, original, connection, one_time: OneTime::No };
+        Ok(Self { qemu: Arc::new(Mutex::new(qemu)), restorer: None })
     }
 
+    /// Takes a used one-time order back in a while.
+    fn restore_later(&mut self) {
+        if let Some(earlier) = self.restorer.take() {
+            earlier.abort();
+        }
+        let qemu = Arc::clone(&self.qemu);
+        self.restorer = Some(tokio::spawn(async move {
+            sleep(ONE_TIME_LIFE).await;
+            let mut qemu = qemu.lock().await;
+            let outcome = qemu.forget_used().await;
+            let _ = qemu.settle(outcome); // the next command takes it back, or reports why not
+        }));
+    }
+}
+
+impl Qemu {
     /// The connection; a lost one is opened again (QEMU may have been started anew).
     async fn connection(&mut self) -> Result<&mut Connection, MachineError> {
         let connection = match self.connection.take() {
@@ -224,19 +268,28 @@ impl QmpMachine {
         ids.cloned().zip(0..).collect()
     }
 
-    /// A wish for one boot was used by the reset just done.
-    async fn used(&mut self) -> Result<(), MachineError> {
-        if std::mem::take(&mut self.one_time) {
+    /// Takes a used one-time order back.
+    async fn forget_used(&mut self) -> Result<(), MachineError> {
+        if self.one_time == OneTime::Used {
             let original = self.original.clone();
             self.order(original).await?;
+            self.one_time = OneTime::No;
         }
         Ok(())
     }
 
     async fn start(&mut self) -> Result<(), MachineError> {
-        self.connection().await?.reset().await?;
-        self.used().await?;
+        self.reset().await?;
         self.connection().await?.execute("cont", Value::Null).await.map(drop)
+    }
+
+    /// A reset that boots: it uses a waiting one-time order.
+    async fn reset(&mut self) -> Result<(), MachineError> {
+        self.connection().await?.reset().await?;
+        if self.one_time == OneTime::Waiting {
+            self.one_time = OneTime::Used;
+        }
+        Ok(())
     }
 
     async fn stop(&mut self) -> Result<(), MachineError> {
@@ -246,6 +299,7 @@ impl QmpMachine {
     }
 
     async fn control(&mut self, control: ChassisControl) -> Result<(), MachineError> {
+        self.forget_used().await?; // an earlier start used it, this one must not
         let powered = self.connection().await?.powered().await?;
         match (control, powered) {
             (ChassisControl::PowerUp, true) | (ChassisControl::PowerDown, false) => Ok(()),
@@ -256,10 +310,7 @@ impl QmpMachine {
                 self.stop().await?;
                 self.start().await
             }
-            (ChassisControl::HardReset, true) => {
-                self.connection().await?.reset().await?;
-                self.used().await
-            }
+            (ChassisControl::HardReset, true) => self.reset().await,
             (ChassisControl::DiagnosticInterrupt, true) => {
                 self.connection().await?.execute("inject-nmi", Value::Null).await.map(drop)
             }
@@ -271,15 +322,16 @@ impl QmpMachine {
 
     async fn boot(&mut self, flags: BootFlags) -> Result<(), MachineError> {
         if !flags.valid() || flags.device() == BootDevice::None {
-            self.one_time = false;
             let original = self.original.clone();
-            return self.order(original).await;
+            self.order(original).await?;
+            self.one_time = OneTime::No;
+            return Ok(());
         }
         let wanted = self.devices.of(flags.device());
         let wanted = wanted.ok_or(MachineError::Unsupported("this boot device"))?.to_vec();
         let order = self.preferring(&wanted);
         self.order(order).await?;
-        self.one_time = !flags.persistent();
+        self.one_time = if flags.persistent() { OneTime::No } else { OneTime::Waiting };
         Ok(())
     }
 
@@ -294,20 +346,29 @@ impl QmpMachine {
 
 impl Machine for QmpMachine {
     async fn power(&mut self, control: ChassisControl) -> Result<(), MachineError> {
-        let outcome = self.control(control).await;
-        self.settle(outcome)
+        let mut qemu = self.qemu.lock().await;
+        let outcome = qemu.control(control).await;
+        let outcome = qemu.settle(outcome);
+        let used = qemu.one_time == OneTime::Used;
+        drop(qemu);
+        if used {
+            self.restore_later();
+        }
+        outcome
     }
 
     async fn boot_device(&mut self, flags: BootFlags) -> Result<(), MachineError> {
-        let outcome = self.boot(flags).await;
-        self.settle(outcome)
+        let mut qemu = self.qemu.lock().await;
+        let outcome = qemu.boot(flags).await;
+        qemu.settle(outcome)
     }
 
     async fn status(&mut self) -> Result<bool, MachineError> {
-        let outcome = match self.connection().await {
+        let mut qemu = self.qemu.lock().await;
+        let outcome = match qemu.connection().await {
             Ok(connection) => connection.powered().await,
             Err(error) => Err(error),
         };
-        self.settle(outcome)
+        qemu.settle(outcome)
     }
 }
