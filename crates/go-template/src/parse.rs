@@ -69,6 +69,8 @@ pub(crate) struct Parser<'s> {
     /// Tokens given back, the next one last.
     peeked: Vec<Token>,
     last: Token,
+    /// Where the action in work started.
+    action: usize,
     pub(crate) program: Program,
     pub(crate) trees: Vec<Tree>,
     controls: Vec<Control>,
@@ -96,6 +98,7 @@ pub(crate) fn parse(name: &str, source: &[u8], functions: &Functions) -> Parsed<
         functions,
         peeked: Vec::new(),
         last: Token { kind: Kind::Text, start: 0, end: 0 },
+        action: 0,
         program,
         trees: Vec::new(),
         controls: Vec::new(),
@@ -118,7 +121,10 @@ impl Parser<'_> {
             let token = self.next();
             match token.kind {
                 Kind::Text => self.text(token),
-                Kind::LeftDelim => self.action()?,
+                Kind::LeftDelim => {
+                    self.action = token.start;
+                    self.action()?;
+                }
                 Kind::Eof if self.controls.is_empty() => return Ok(()),
                 Kind::Eof => return Err(self.error(token, "unexpected EOF")),
                 _ => return Err(self.unexpected(token, "input")),
@@ -455,7 +461,17 @@ impl Parser<'_> {
 
     pub(crate) fn unexpected(&self, token: Token, context: &str) -> ParseError {
         match token.kind {
-            Kind::Error => self.error(token, self.lexer.error()),
+            Kind::Error => {
+                let (started, _) = place(&self.program.source, self.action);
+                let mut error = self.error(token, self.lexer.error());
+                if error.line > started {
+                    let started = format!(" in action started at line {started}");
+                    // Not "unclosed action in action".
+                    let from = if error.message.ends_with(" action") { " in action".len() } else { 0 };
+                    error.message.push_str(started.get(from..).unwrap_or_default());
+                }
+                error
+            }
             Kind::Eof => self.error(token, &format!("unexpected EOF in {context}")),
             _ => {
                 let text = String::from_utf8_lossy(self.lexer.text(token));

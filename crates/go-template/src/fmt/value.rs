@@ -18,6 +18,8 @@ impl Printer<'_, '_> {
             (None | Some(Value::Nil), 'T' | 'v') => self.pad(b"<nil>"),
             (None | Some(Value::Nil), _) => self.bad_verb(None, verb),
             (Some(value), 'T') => self.string(value.type_name().as_bytes(), 's', value),
+            // Only for errors, and only in `Errorf`: Go looks before it takes a list or map apart.
+            (Some(Value::List(_) | Value::Map(_) | Value::StringMap(_)), 'w') => self.bad_verb(value, verb),
             (Some(value), verb) => self.value(value, verb, 0),
         }
     }
