@@ -302,8 +302,6 @@ impl<T: Decode> Decode for Vec<T> {
 
 /// An object of named fields; implemented by [`objects!`].
 pub(crate) trait Object: Default {
-    /// The type's name.
-    const NAME: &'static str;
     /// All fields of all versions, in the order they are written.
     const FIELDS: &'static [Field];
 
@@ -314,6 +312,10 @@ pub(crate) trait Object: Default {
 /// Reads the members of an object.
 pub(crate) fn decode_object<T: Object>(to: &mut T, cx: &mut Cx<'_>, node: Cursor<'_>, at: &At<'_>) -> bool {
     if is_null(cx, node) {
+        if cx.format == Format::Json {
+            let message = "context tree does not match content tree: null where an object belongs";
+            cx.report.warn("null-where-object", message, at);
+        }
         return null(cx, to);
     }
     if node.kind() != Kind::Object {
@@ -386,7 +388,6 @@ macro_rules! objects {
         pub struct $name { $( $(#[$fmeta])* pub $field: $ty, )* }
 
         impl $crate::decode::Object for $name {
-            const NAME: &'static str = stringify!($name);
             const FIELDS: &'static [$crate::decode::Field] = &[ $( $crate::decode::Field {
                 json: $json,
                 yaml: $crate::decode::yaml_name(stringify!($field)),

@@ -7,15 +7,14 @@ mod encode;
 pub mod fuze;
 pub mod json;
 mod parse;
-#[cfg(feature = "yaml")]
 mod partition;
+mod path;
 pub mod report;
 pub mod resolved;
+mod source;
 mod text;
 pub mod tree;
-#[cfg(feature = "yaml")]
-mod unit;
-#[cfg(feature = "yaml")]
+pub mod unit;
 mod url;
 pub mod v1;
 pub mod v2;

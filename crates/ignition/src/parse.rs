@@ -4,7 +4,7 @@ use crate::decode::{Cx, Decode, Format};
 use crate::encode::{Encode as _, Style, Writer};
 use crate::json::{self, SyntaxError};
 use crate::report::{At, Entry, Lines, Path, Report, Severity};
-use crate::tree::{Kind, Span, Tree};
+use crate::tree::{Cursor, Kind, Span, Tree};
 use crate::version::SpecVersion;
 use crate::{v1, v2, v3};
 
@@ -48,6 +48,17 @@ impl Config {
         }
     }
 
+    /// Reports everything that is wrong with the config.
+    ///
+    /// Configs that were read were checked; this is for those that were made or changed.
+    pub fn validate(&self, report: &mut Report) {
+        match (&self.body, self.version.minor()) {
+            (Body::V1(config), _) => v1::validate::validate(config, report),
+            (Body::V2(config), level) => v2::validate::validate(config, level, report),
+            (Body::V3(config), level) => v3::validate::validate(config, level, report),
+        }
+    }
+
     /// The config as JSON.
     pub fn to_json(&self, style: Style) -> String {
         let mut out = Writer::new(style);
@@ -75,6 +86,9 @@ pub fn check(source: &[u8]) -> (Option<Config>, Report) {
         Err(why) => return (None, json_syntax(source, why)),
     };
     let config = read(&tree, &mut report);
+    if let Some(config) = config.as_ref().filter(|_| !report.is_fatal()) {
+        config.validate(&mut report);
+    }
     report.locate(&tree);
     (config, report)
 }
@@ -100,10 +114,10 @@ fn decode<T: Decode>(tree: &Tree<'_>, level: u8, report: &mut Report) -> Option<
 
 /// Text that is meant for somebody else, or nothing at all.
 fn not_a_config(text: &str) -> Option<(&'static str, &'static str)> {
-    if text.trim_matches([' ', '\t', '\r', '\n']).is_empty() {
+    if text.is_empty() {
         return Some(("not-a-config", "not a config (empty)"));
     }
-    let first = text.lines().next().unwrap_or_default().trim_end();
+    let first = text.split('\n').next().unwrap_or_default().trim_end();
     if first == "#cloud-config" {
         return Some(("not-a-config", "not a config (found coreos-cloudconfig)"));
     }
@@ -113,29 +127,72 @@ fn not_a_config(text: &str) -> Option<(&'static str, &'static str)> {
     None
 }
 
+/// The member a Go decoder fills a field from: the last whose name is the same but for case.
+fn member<'t>(object: Cursor<'t>, name: &str) -> Option<Cursor<'t>> {
+    let mut found = None;
+    for (key, value) in object.members() {
+        if crate::text::eq_fold(key.text(), name) && value.kind() != Kind::Null {
+            found = Some(value);
+        }
+    }
+    found
+}
+
 /// Which version the document says it has.
 fn version(tree: &Tree<'_>, report: &mut Report) -> Option<SpecVersion> {
     let root = tree.root()?;
     let at = At::ROOT.key("ignition");
-    let found = root.get("ignition").and_then(|ignition| ignition.get("version"));
-    match found.map(|version| (version.kind(), version.text())) {
-        Some((Kind::String, text)) => match SpecVersion::parse(text) {
-            Some(version @ (SpecVersion::V2(_) | SpecVersion::V3(_))) => Some(version),
-            _ => {
-                let message = "unsupported config version";
-                report.error("unsupported-config-version", message, &at.key("version"));
-                None
-            }
-        },
-        None if root.get("ignitionVersion").is_some_and(|version| version.text() == "1") => {
-            Some(SpecVersion::V1)
-        }
-        _ => {
-            let message = "invalid config version (couldn't parse)";
-            report.error("invalid-config-version", message, &at.key("version"));
+    let at = at.key("version");
+    let mut cx = Cx::new(report, Format::Json, 0, 0);
+    if !matches!(root.kind(), Kind::Object | Kind::Null) {
+        cx.mismatch(root, "an object", &At::ROOT);
+        return None;
+    }
+    let ignition = member(root, "ignition");
+    if let Some(other) = ignition.filter(|ignition| ignition.kind() != Kind::Object) {
+        cx.mismatch(other, "an object", &At::ROOT.key("ignition"));
+        return None;
+    }
+    match ignition.and_then(|ignition| member(ignition, "version")) {
+        Some(found) if found.kind() != Kind::String => {
+            cx.mismatch(found, "text", &at);
             None
         }
+        Some(found) => match SpecVersion::parse(found.text()) {
+            Some(version @ (SpecVersion::V2(_) | SpecVersion::V3(_))) => Some(version),
+            _ if is_semver(found.text()) => {
+                report.error("unsupported-config-version", "unsupported config version", &at);
+                None
+            }
+            _ => invalid_version(report, &at),
+        },
+        None if member(root, "ignitionVersion").is_some_and(|version| version.text() == "1") => {
+            Some(SpecVersion::V1)
+        }
+        None => invalid_version(report, &at),
     }
+}
+
+fn invalid_version(report: &mut Report, at: &At<'_>) -> Option<SpecVersion> {
+    report.error("invalid-config-version", "invalid config version (couldn't parse)", at);
+    None
+}
+
+/// Three numbers, then perhaps `-` and `+` parts of letters, digits, dots and hyphens (go-semver).
+fn is_semver(text: &str) -> bool {
+    let identifier = |text: &str| {
+        text.is_empty()
+            || text.split('.').all(|part| {
+                !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            })
+    };
+    let (text, metadata) = text.split_once('+').unwrap_or((text, ""));
+    let (text, release) = text.split_once('-').unwrap_or((text, ""));
+    let numbers: Vec<&str> = text.splitn(3, '.').collect();
+    numbers.len() == 3
+        && numbers.iter().all(|number| number.parse::<i64>().is_ok())
+        && identifier(metadata)
+        && identifier(release)
 }
 
 /// A report of one syntax error.

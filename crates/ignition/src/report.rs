@@ -259,7 +259,11 @@ impl Report {
         for entry in self.entries.iter_mut().filter(|entry| entry.place.is_none()) {
             entry.place = tree.root().map(|root| {
                 let (key, value) = find(root, &entry.path);
-                lines.place(key, value)
+                // A finding about a key stands at the key.
+                match key.filter(|_| entry.code == "unused-key") {
+                    Some(key) => Place { value, ..lines.place(Some(key), key) },
+                    None => lines.place(key, value),
+                }
             });
         }
     }

@@ -96,10 +96,6 @@ impl<'a> Tree<'a> {
         (!self.nodes.is_empty()).then_some(Cursor { tree: self, index: 0 })
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.nodes.len()
-    }
-
     /// Appends a node without children and without text.
     pub(crate) fn push(&mut self, kind: Kind, span: Span) -> u32 {
         let index = self.nodes.len() as u32;

@@ -49,7 +49,7 @@ pub(super) fn check(config: &Config, report: &mut Report) {
     for (index, unit) in config.systemd.units.iter().enumerate() {
         let units = systemd.key("units");
         let at = units.index(index);
-        if !crate::unit::UNIT_EXTENSIONS_V1.contains(&crate::unit::extension(&unit.name)) {
+        if !crate::unit::UNIT_EXTENSIONS.contains(&crate::unit::extension(&unit.name)) {
             report.error("invalid-systemd-unit-extension", "invalid systemd unit extension", &at.key("name"));
         }
         for (index, dropin) in unit.dropins.iter().enumerate() {

@@ -1,5 +1,6 @@
 //! Ignition 2.0 to 2.4.
 
 mod model;
+pub(crate) mod validate;
 
 pub use model::*;

@@ -1,5 +1,6 @@
 //! Ignition 3.0 to 3.7-experimental.
 
 mod model;
+pub(crate) mod validate;
 
 pub use model::*;
