@@ -52,11 +52,18 @@ impl Parts {
     /// # Errors
     /// [`LabError::Missing`] for the first part that is not there.
     pub fn find(parts: &Path) -> Result<Self> {
+        let beside = std::env::current_exe().unwrap_or_default().with_file_name("kpc-agent");
+        Self::find_with_agent(parts, std::env::var_os("KPC_AGENT").map_or(beside, PathBuf::from))
+    }
+
+    /// The same with an agent named by the caller.
+    ///
+    /// # Errors
+    /// As [`Parts::find`].
+    pub fn find_with_agent(parts: &Path, agent: PathBuf) -> Result<Self> {
         let parts = std::env::var_os("KPC_LAB_PARTS").map_or_else(|| parts.to_owned(), PathBuf::from);
         let root = parts.join("root");
         let (kernel, modules) = kernel(&root)?;
-        let beside = std::env::current_exe().unwrap_or_default().with_file_name("kpc-agent");
-        let agent = std::env::var_os("KPC_AGENT").map_or(beside, PathBuf::from);
         let lease_server = match installed(&root, "dhcpd") {
             Some(dhcpd) => LeaseServer::Dhcpd(dhcpd),
             None => {

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod clock;
+pub mod evidence;
 pub mod frame;
 pub mod link;
 pub mod pcap;
@@ -8,6 +9,7 @@ pub mod random;
 pub mod vectors;
 
 pub use clock::Clock;
+pub use evidence::{DhcpReply, TftpRead, tftp_reads};
 pub use link::{Link, LinkConfig};
 pub use pcap::{PcapReader, PcapWriter, Record};
 pub use random::SplitMix;
