@@ -1,9 +1,10 @@
 //! Who gets which boot program: ordered rules, the first that matches decides. Engine layer; [`crate::Responder`] asks.
 
+use crate::menu::MenuItem;
 use crate::program::{BootProgram, Form};
 use crate::request::BootRequest;
-use crate::rule::{Answer, Condition, Rule};
-use crate::wire::ClientArch;
+use crate::rule::{Answer, Condition, MacMask, Rule};
+use crate::wire::{ClientArch, MacAddr};
 use std::net::Ipv4Addr;
 
 /// Ordered rules and whom the responder trusts to be a relay.
@@ -67,14 +68,56 @@ impl Policy {
     }
 
     /// The rule for a request and the architecture it matched: for each architecture in the client's order, the first
-    /// rule that matches.
+    /// rule that matches. A menu of which nothing is left for the client does not match.
     #[must_use]
     pub fn select(&self, request: &BootRequest<'_>) -> Option<(&Rule, ClientArch)> {
-        request.archs.iter().find_map(|arch| {
-            self.rules.iter().find(|rule| rule.when.matches(request, arch)).map(|rule| (rule, arch))
+        request.archs.iter().map(|arch| self.served_as(request, arch)).find_map(|arch| {
+            let rule = self.rules.iter().find(|rule| {
+                rule.when.matches(request, arch)
+                    && match &rule.answer {
+                        Answer::Menu(menu) => menu.items_for(request, arch).next().is_some(),
+                        Answer::Boot(_) | Answer::LocalBoot | Answer::Silent(_) => true,
+                    }
+            });
+            rule.map(|rule| (rule, arch))
         })
     }
+
+    /// The menu item of a boot server type, whoever it was shown to: the client chose it, and says so on port 4011.
+    #[must_use]
+    pub fn item(&self, server_type: u16) -> Option<(&Rule, &MenuItem)> {
+        self.rules.iter().find_map(|rule| match &rule.answer {
+            Answer::Menu(menu) => {
+                let item = menu.items.iter().find(|item| item.server_type == server_type)?;
+                Some((rule, item))
+            }
+            Answer::Boot(_) | Answer::LocalBoot | Answer::Silent(_) => None,
+        })
+    }
+
+    /// The architecture a client is served as. Two kinds of firmware say the wrong one: a Raspberry Pi's boot ROM says
+    /// x86 BIOS (known by its maker), and some x64 firmware says EFI byte code, which no machine is by itself. A rule
+    /// that names the wrong one is obeyed.
+    pub(crate) fn served_as(&self, request: &BootRequest<'_>, arch: ClientArch) -> ClientArch {
+        let better = match arch {
+            ClientArch::Bios if !request.is_ipxe() && request.mac().is_some_and(is_raspberry_pi) => {
+                return ClientArch::ArmRpiboot;
+            }
+            ClientArch::Ebc => ClientArch::X64Uefi,
+            ClientArch::EbcHttp => ClientArch::X64UefiHttp,
+            _ => return arch,
+        };
+        if self.rules.iter().any(|rule| rule.when.archs.contains(&arch)) { arch } else { better }
+    }
 }
+
+fn is_raspberry_pi(mac: MacAddr) -> bool {
+    RASPBERRY_PI.iter().any(|maker| MacMask::maker(*maker).matches(mac.0))
+}
+
+/// Makers of Raspberry Pi boards, whose boot ROM says it is an x86 BIOS.
+const RASPBERRY_PI: [[u8; 3]; 5] =
+    [[0xb8, 0x27, 0xeb], [0xdc, 0xa6, 0x32], [0xe4, 0x5f, 0x01], [0x28, 0xcd, 0xc1], [0xd8, 0x3a, 0xdd]];
 
 /// Builds a [`Policy`]: explicit rules first in the order given, then iPXE's script, then programs per architecture.
 #[derive(Clone, Debug, Default)]
@@ -147,28 +190,20 @@ impl Builder {
     pub fn build(self) -> Policy {
         let mut rules = self.rules;
         if let Some(url) = self.script {
-            rules.push(Rule {
-                name: "iPXE script".to_owned(),
-                when: Condition { ipxe: Some(true), ..Condition::default() },
-                answer: Answer::Boot(BootProgram::new(url).form(Form::Direct)),
-            });
+            let when = Condition { ipxe: Some(true), ..Condition::default() };
+            rules.push(Rule::new(
+                "iPXE script",
+                when,
+                Answer::Boot(BootProgram::new(url).form(Form::Direct)),
+            ));
         }
         for (arch, program) in self.programs {
-            let archs = match arch {
-                // Some x64 firmware calls itself EFI byte code: pxe.md, RFC 4578's own table has them swapped.
-                ClientArch::X64Uefi => vec![arch, ClientArch::Ebc],
-                ClientArch::X64UefiHttp => vec![arch, ClientArch::EbcHttp],
-                _ => vec![arch],
-            };
             let program = match self.tftp_server {
                 Some(address) => program.default_server(address),
                 None => program,
             };
-            rules.push(Rule {
-                name: format!("{arch} firmware"),
-                when: Condition { archs, ipxe: Some(false), ..Condition::default() },
-                answer: Answer::Boot(program),
-            });
+            let when = Condition { archs: vec![arch], ipxe: Some(false), ..Condition::default() };
+            rules.push(Rule::new(format!("{arch} firmware"), when, Answer::Boot(program)));
         }
         Policy { rules, relays: self.relays, routed_clients: self.routed_clients }
     }

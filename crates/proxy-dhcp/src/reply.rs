@@ -1,9 +1,11 @@
 //! The answer to one request, as a value: what it says, where it goes, and how it is written.
 
+use crate::menu::MenuFor;
 use crate::program::BootFile;
-use crate::request::{BootRequest, Port};
+use crate::request::BootRequest;
 use crate::wire::{BootItem, ClientArch, DiscoveryControl, Header, MessageType, Op, Writer, code};
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
 
 /// Which step of a boot an answer serves.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
@@ -46,14 +48,18 @@ impl Destination {
 }
 
 /// What option 43 says.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Vendor {
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Vendor<'a> {
     /// No option 43.
     Nothing,
     /// Boot the file of this packet.
     BootFile,
     /// The answer to a boot item.
     Item(BootItem),
+    /// Choose.
+    Menu(MenuFor<'a>),
+    /// Boot from the disk: a menu of one item that is taken at once.
+    LocalBoot,
 }
 
 /// One reply, not yet written.
@@ -63,13 +69,15 @@ pub struct Reply<'a> {
     pub(crate) message: MessageType,
     pub(crate) destination: Destination,
     pub(crate) server: Ipv4Addr,
-    pub(crate) boot_server: Ipv4Addr,
+    pub(crate) siaddr: Ipv4Addr,
+    pub(crate) sname: Option<Ipv4Addr>,
     pub(crate) file: Option<BootFile<'a>>,
     pub(crate) http: bool,
-    pub(crate) vendor: Vendor,
+    pub(crate) vendor: Vendor<'a>,
     pub(crate) stage: Stage,
     pub(crate) arch: ClientArch,
     pub(crate) rule: &'a str,
+    pub(crate) delay: Duration,
 }
 
 impl<'a> Reply<'a> {
@@ -115,6 +123,12 @@ impl<'a> Reply<'a> {
         self.rule
     }
 
+    /// How long the answer is held back.
+    #[must_use]
+    pub fn delay(&self) -> Duration {
+        self.delay
+    }
+
     /// Appends the message to a buffer and gives its length; `None` leaves the buffer as it was: the reply would be
     /// longer than the client takes (option 57).
     #[must_use]
@@ -130,27 +144,27 @@ impl<'a> Reply<'a> {
 
     fn write(&self, buffer: &mut Vec<u8>) -> Option<usize> {
         let asked = &self.request.message;
-        let item = matches!(self.vendor, Vendor::Item(_));
         // A boot server answers a boot item with the client's address as "yours" (PXE 2.1 §2.4.5; dnsmasq too).
-        let (ciaddr, yiaddr) =
-            if item { (Ipv4Addr::UNSPECIFIED, asked.ciaddr) } else { (asked.ciaddr, Ipv4Addr::UNSPECIFIED) };
+        let (ciaddr, yiaddr) = match (self.vendor, self.message) {
+            (Vendor::Item(_), _) => (Ipv4Addr::UNSPECIFIED, asked.ciaddr),
+            (_, MessageType::Offer) => (Ipv4Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED),
+            _ => (asked.ciaddr, Ipv4Addr::UNSPECIFIED),
+        };
         let header = Header {
             op: Op::Reply,
-            ciaddr: if self.request.arrival.port == Port::Dhcp { Ipv4Addr::UNSPECIFIED } else { ciaddr },
+            ciaddr,
             yiaddr,
-            siaddr: self.boot_server,
+            siaddr: self.siaddr,
             flags: match self.destination {
                 Destination::Broadcast(_) => asked.flags | 0x8000,
                 Destination::Source(_) | Destination::Relay(_) => asked.flags,
             },
             hops: 0,
-            secs: asked.secs,
             ..asked.header()
         };
-        let sname = (self.request.arrival.port == Port::BootServer && !item).then_some(self.boot_server);
         let (mut writer, fits) = match self.file {
-            Some(file) => Writer::with_names(buffer, &header, sname, &file),
-            None => Writer::with_names(buffer, &header, None, &""),
+            Some(file) => Writer::with_names(buffer, &header, self.sname, &file),
+            None => Writer::with_names(buffer, &header, self.sname, &""),
         };
         writer.option(code::MESSAGE_TYPE, &[self.message.code()]);
         writer.option(code::SERVER_ID, &self.server.octets());
@@ -167,6 +181,18 @@ impl<'a> Reply<'a> {
             Vendor::Item(item) => {
                 let ([t0, t1], [l0, l1]) = (item.server_type.to_be_bytes(), item.layer.to_be_bytes());
                 writer.option(code::VENDOR_SPECIFIC, &[71, 4, t0, t1, l0, l1, code::END]);
+            }
+            Vendor::Menu(menu) => {
+                if !menu.write(&mut writer) {
+                    return None;
+                }
+            }
+            Vendor::LocalBoot => {
+                let mut vendor = writer.encapsulated(code::VENDOR_SPECIFIC);
+                vendor.option(6, &[&[3]]);
+                vendor.option(10, &[&[0], b"PXE"]);
+                vendor.option(9, &[&[0, 0, 10], b"Local boot"]);
+                vendor.finish();
             }
         }
         // Option 67 beats `file` in EDK2, so it is only sent where `file` is too short for the name.

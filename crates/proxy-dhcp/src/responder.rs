@@ -1,5 +1,6 @@
 //! Reply or not: the one decision of a proxy, without clock, state or socket. PXE 2.1 §2.2 to §2.4, RFC 4578.
 
+use crate::menu::{Choice, MenuFor};
 use crate::policy::Policy;
 use crate::program::{BootProgram, Form};
 use crate::reply::{Destination, Reply, Stage, Vendor};
@@ -58,6 +59,20 @@ pub enum Ignored {
     /// The interface of arrival has no IPv4 address to answer from.
     #[error("the interface has no IPv4 address")]
     NoAddress,
+    /// The client has not waited as long as the rule says (`secs`).
+    #[error("asked for {secs} s, the rule answers from {min_secs} s on")]
+    TooEarly {
+        /// What the message says.
+        secs: u16,
+        /// What the rule says.
+        min_secs: u16,
+    },
+    /// The client asks for a boot server type that is not ours.
+    #[error("boot server type {0:#06x} is not ours")]
+    NotOurItem(u16),
+    /// The rule says local boot; this firmware goes on to its disk when nobody answers.
+    #[error("local boot: without an answer the firmware goes on to its disk")]
+    LocalBoot,
     /// The client wants a signed boot server (BIS).
     #[error("boot integrity services (BIS) are not supported")]
     WantsCredentials,
@@ -92,38 +107,64 @@ impl Responder {
     pub fn respond<'a>(&'a self, request: &'a BootRequest<'a>) -> Result<Reply<'a>, Ignored> {
         let message = answer_type(request)?;
         request.mac().ok_or(Ignored::NotEthernet)?;
-        let first_arch = request.arch().ok_or(Ignored::NoArchitecture)?;
+        let first_arch = self.policy.served_as(request, request.arch().ok_or(Ignored::NoArchitecture)?);
         let (destination, server) = self.destination(request)?;
-        let ipxe = request.is_ipxe();
-        let (rule, arch) = self.policy.select(request).ok_or(Ignored::NoRule { arch: first_arch, ipxe })?;
-        let program = match &rule.answer {
-            Answer::Boot(program) => program,
-            Answer::Silent(reason) => return Err(Ignored::Silent(reason.clone())),
-        };
-        let form = form(program, request, arch, ipxe).ok_or_else(|| Ignored::WrongForm(rule.name.clone()))?;
-        let item = request.boot_item();
+        let (ipxe, item) = (request.is_ipxe(), request.boot_item());
         if item.is_some_and(|item| item.wants_credentials()) {
             return Err(Ignored::WantsCredentials);
         }
-        let only_offer = form == Form::Binl && request.arrival.port == Port::Dhcp && item.is_none();
-        Ok(Reply {
+        let chosen = item.and_then(|item| self.policy.item(item.server_type));
+        let (rule, arch) = match self.policy.select(request) {
+            Some(selected) => selected,
+            None => (chosen.ok_or(Ignored::NoRule { arch: first_arch, ipxe })?.0, first_arch),
+        };
+        if request.message.secs < rule.patience.min_secs {
+            return Err(Ignored::TooEarly { secs: request.message.secs, min_secs: rule.patience.min_secs });
+        }
+        let mut reply = Reply {
             request,
             message,
             destination,
             server,
-            // A BINL client asks siaddr's port 4011: that is us, wherever the file may be.
-            boot_server: if only_offer { server } else { program.server_address().unwrap_or(server) },
-            file: (!only_offer).then(|| program.file_for(server)),
-            http: form == Form::Http,
-            vendor: match (form, item) {
-                (_, Some(item)) => Vendor::Item(item),
-                (Form::Direct, None) => Vendor::BootFile,
-                _ => Vendor::Nothing,
-            },
+            siaddr: server,
+            sname: None,
+            file: None,
+            http: false,
+            vendor: Vendor::Nothing,
             stage: if ipxe { Stage::Ipxe } else { Stage::Firmware },
             arch,
             rule: &rule.name,
-        })
+            delay: rule.patience.delay,
+        };
+        match (&rule.answer, chosen) {
+            (Answer::Silent(reason), _) => return Err(Ignored::Silent(reason.clone())),
+            (Answer::Boot(program), None) => give(&mut reply, program)?,
+            (_, Some((rule, chosen))) => {
+                reply.rule = &rule.name;
+                match &chosen.choice {
+                    Choice::Boot(program) => give(&mut reply, program)?,
+                    Choice::Elsewhere(_) | Choice::LocalBoot => {
+                        return Err(Ignored::NotOurItem(chosen.server_type));
+                    }
+                }
+            }
+            (Answer::Menu(menu), None) => match menu.only_program(request, arch) {
+                Some(program) if item.is_none() && !arch.is_bios() => give(&mut reply, program)?,
+                _ => match item {
+                    Some(item) => return Err(Ignored::NotOurItem(item.server_type)),
+                    None => {
+                        reply.siaddr = Ipv4Addr::UNSPECIFIED;
+                        reply.vendor = Vendor::Menu(MenuFor { menu, request, arch, server });
+                    }
+                },
+            },
+            (Answer::LocalBoot, None) if arch.is_bios() && !ipxe => {
+                reply.siaddr = Ipv4Addr::UNSPECIFIED;
+                reply.vendor = Vendor::LocalBoot;
+            }
+            (Answer::LocalBoot, None) => return Err(Ignored::LocalBoot),
+        }
+        Ok(reply)
     }
 
     /// Where a reply goes and the address it comes from. Never to an address that did not send the request.
@@ -171,14 +212,30 @@ fn answer_type(request: &BootRequest<'_>) -> Result<MessageType, Ignored> {
     }
 }
 
-/// The form an answer takes; `None` when the program cannot be given to this client.
-fn form(program: &BootProgram, request: &BootRequest<'_>, arch: ClientArch, ipxe: bool) -> Option<Form> {
+/// Puts a program into a reply, in the form this client takes.
+fn give<'a>(reply: &mut Reply<'a>, program: &'a BootProgram) -> Result<(), Ignored> {
+    let (request, item) = (reply.request, reply.request.boot_item());
     let form = match program.configured_form() {
         Form::Auto if request.is_http_client() => Form::Http,
-        Form::Auto if ipxe || arch.is_bios() => Form::Direct,
+        Form::Auto if reply.stage == Stage::Ipxe || reply.arch.is_bios() => Form::Direct,
         Form::Auto => Form::Binl,
         form => form,
     };
     let http = form == Form::Http;
-    (http == request.is_http_client() && (!http || program.is_url())).then_some(form)
+    if http != request.is_http_client() || (http && !program.is_url()) {
+        return Err(Ignored::WrongForm(reply.rule.to_owned()));
+    }
+    reply.http = http;
+    if form == Form::Binl && request.arrival.port == Port::Dhcp && item.is_none() {
+        return Ok(()); // a BINL client asks siaddr's port 4011: that is us, wherever the file may be
+    }
+    reply.siaddr = program.server_address().unwrap_or(reply.server);
+    reply.file = Some(program.file_for(reply.server));
+    reply.vendor = match (form, item) {
+        (_, Some(item)) => Vendor::Item(item),
+        (Form::Direct, None) => Vendor::BootFile,
+        _ => Vendor::Nothing,
+    };
+    reply.sname = (request.arrival.port == Port::BootServer && item.is_none()).then_some(reply.siaddr);
+    Ok(())
 }

@@ -1,49 +1,12 @@
 //! Packets of real firmware (tests/fixtures/README.md): read, written back, and answered.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
+mod fixtures;
+
+use fixtures::{answer, packets};
 use proxy_dhcp::wire::{BootItem, Message, VendorOptions, Writer, code};
-use proxy_dhcp::{Arrival, BootRequest, Ignored, Policy, Port, Responder, Subnet};
-use std::net::{Ipv4Addr, SocketAddrV4};
-
-struct Packet {
-    label: String,
-    octets: Vec<u8>,
-    source: SocketAddrV4,
-    port: u16,
-}
-
-fn packets() -> Vec<Packet> {
-    let mut all = Vec::new();
-    for client in ["bios-chain", "bios-pxelinux", "bios-rom", "uefi-grub-own", "uefi-pxe"] {
-        let path = format!("{}/tests/fixtures/{client}.jsonl", env!("CARGO_MANIFEST_DIR"));
-        for line in std::fs::read_to_string(path).unwrap().lines() {
-            let value: serde_json::Value = serde_json::from_str(line).unwrap();
-            let hex = value["hex"].as_str().unwrap();
-            let octets =
-                (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect();
-            let to: SocketAddrV4 = value["dst"].as_str().unwrap().parse().unwrap();
-            all.push(Packet {
-                label: value["label"].as_str().unwrap().to_owned(),
-                octets,
-                source: value["src"].as_str().unwrap().parse().unwrap(),
-                port: to.port(),
-            });
-        }
-    }
-    all
-}
-
-fn answer(responder: &Responder, packet: &Packet) -> Result<(Vec<u8>, SocketAddrV4), Ignored> {
-    let net = if packet.label.starts_with("uefi-grub") { 78 } else { 77 };
-    let subnets = [Subnet { address: Ipv4Addr::new(10, net, 0, 2), mask: Ipv4Addr::new(255, 255, 255, 0) }];
-    let port = if packet.port == 4011 { Port::BootServer } else { Port::Dhcp };
-    let arrival = Arrival { interface: "eth0", subnets: &subnets, port, source: packet.source };
-    let request = BootRequest::new(Message::parse(&packet.octets).unwrap(), arrival);
-    let reply = responder.respond(&request)?;
-    let mut octets = Vec::new();
-    reply.encode(&mut octets).unwrap();
-    Ok((octets, reply.destination().address()))
-}
+use proxy_dhcp::{Ignored, Policy, Responder};
+use std::net::Ipv4Addr;
 
 #[test]
 fn every_packet_is_written_back_octet_by_octet() {
@@ -177,7 +140,7 @@ fn third_parties_are_never_sent_anything() {
     assert_eq!(answer(&responder, &packet).unwrap().1, packet.source);
     packet.source = "192.0.2.1:4011".parse().unwrap();
     assert!(matches!(answer(&responder, &packet), Err(Ignored::ForeignSource(_))));
-    packet.port = 67;
+    packet.destination.set_port(67);
     packet.octets[24..28].copy_from_slice(&[192, 0, 2, 9]);
     packet.octets[242] = 1;
     assert!(matches!(answer(&responder, &packet), Err(Ignored::UnknownRelay(_))));

@@ -23,7 +23,7 @@ pub use options::{DhcpOption, Iter, Options};
 pub use relay_agent::RelayAgent;
 pub use router::{RouterSolicitation, advertisement, advertising_router};
 pub use user_class::UserClass;
-pub use writer::{Header, Writer};
+pub use writer::{Encapsulated, Header, Writer};
 
 /// What makes octets not a DHCP message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]

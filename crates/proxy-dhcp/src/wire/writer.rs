@@ -127,6 +127,13 @@ impl<'b> Writer<'b> {
         }
     }
 
+    /// Starts an option that holds options of its own.
+    pub fn encapsulated(&mut self, code: u8) -> Encapsulated<'_> {
+        let start = self.buffer.len();
+        self.buffer.extend_from_slice(&[code, 0]);
+        Encapsulated { buffer: self.buffer, start, fits: true }
+    }
+
     /// Ends the options and pads to 300 octets. Gives the length of the message.
     pub fn finish(self) -> usize {
         self.buffer.push(code::END);
@@ -134,5 +141,55 @@ impl<'b> Writer<'b> {
             self.buffer.resize(self.start + MIN_MESSAGE, 0);
         }
         self.buffer.len() - self.start
+    }
+}
+
+/// Writes options inside an option (PXE 2.1 table 2-1). All of it must fit in 255 octets.
+#[derive(Debug)]
+pub struct Encapsulated<'b> {
+    buffer: &'b mut Vec<u8>,
+    start: usize,
+    fits: bool,
+}
+
+impl Encapsulated<'_> {
+    /// Appends a sub-option whose value is these parts, one behind the other.
+    pub fn option(&mut self, code: u8, parts: &[&[u8]]) {
+        self.list(code, parts, |out, part| out.extend_from_slice(part));
+    }
+
+    /// Appends a sub-option that `write` fills from a list; an empty list leaves it out.
+    pub fn list<T>(
+        &mut self,
+        code: u8,
+        items: impl IntoIterator<Item = T>,
+        mut write: impl FnMut(&mut Vec<u8>, T),
+    ) {
+        let start = self.buffer.len();
+        self.buffer.extend_from_slice(&[code, 0]);
+        for item in items {
+            write(self.buffer, item);
+        }
+        let length = self.buffer.len() - start - 2;
+        match (u8::try_from(length), self.buffer.get_mut(start + 1)) {
+            (Ok(0), _) => self.buffer.truncate(start),
+            (Ok(length), Some(octet)) => *octet = length,
+            _ => self.fits = false,
+        }
+    }
+
+    /// Ends the sub-options. `false`, and nothing is left of them, when they are too long.
+    pub fn finish(self) -> bool {
+        self.buffer.push(code::END);
+        match (u8::try_from(self.buffer.len() - self.start - 2), self.buffer.get_mut(self.start + 1)) {
+            (Ok(length), Some(octet)) if self.fits => {
+                *octet = length;
+                true
+            }
+            _ => {
+                self.buffer.truncate(self.start);
+                false
+            }
+        }
     }
 }
