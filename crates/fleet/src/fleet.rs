@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use crate::attempt::{Attempt, Phase};
 use crate::config::Config;
-use crate::identity::{ClaimSecret, Mac, MachineId, OrderId, Sighting, Uuid};
+use crate::identity::{ClaimSecret, Mac, MachineId, OrderId, Uuid};
 use crate::machine::{Lifecycle, Machine};
 use crate::order::{Order, OrderState};
+use crate::peers::Early;
 use crate::record::{Record, Vars};
 use crate::sabotage::Rule;
 use crate::time::{Clock, Timestamp};
@@ -21,14 +22,10 @@ use crate::unknown::UnknownRing;
 
 /// Most events waiting for [`Fleet::poll_event`]; beyond that the oldest are dropped (the timeline keeps them).
 const EVENT_QUEUE: usize = 8192;
-/// Most source addresses remembered for requests that carry nothing else, such as TFTP reads.
-const PEERS: usize = 8192;
-/// Most requests remembered from addresses whose machine is not known yet.
-const EARLY: usize = 256;
-/// How long such a request is remembered.
-const EARLY_KEPT: Duration = Duration::from_secs(120);
 /// The same alarm about the same machine is not raised again within this time.
 const ALARM_REPEAT: Duration = Duration::from_secs(60);
+/// Most alarms remembered for that.
+const ALARMS: usize = 256;
 /// Ended orders kept per machine, beside the latest.
 const ENDED_ORDERS: usize = 16;
 
@@ -37,15 +34,6 @@ const ENDED_ORDERS: usize = 16;
 enum Timer {
     Attempt(MachineId),
     Order(OrderId),
-}
-
-/// A request from an address whose machine was not known when it came.
-#[derive(Clone, Debug)]
-pub(crate) struct Early {
-    peer: IpAddr,
-    at: Timestamp,
-    phase: Phase,
-    detail: String,
 }
 
 /// Machines, orders, attempts and their timeline.
@@ -77,16 +65,16 @@ pub struct Fleet {
     /// The rule that a test took away.
     #[cfg(test)]
     pub(crate) removed: Option<crate::sabotage::Rule>,
-    by_peer: HashMap<IpAddr, (MachineId, Timestamp)>,
-    early: VecDeque<Early>,
+    pub(crate) by_peer: HashMap<IpAddr, (MachineId, Timestamp)>,
+    pub(crate) early: VecDeque<Early>,
     alarms: BTreeMap<(Option<MachineId>, String), Timestamp>,
     timers: BTreeSet<(Timestamp, Timer)>,
     timer_of: BTreeMap<Timer, Timestamp>,
-    clock: Clock,
+    pub(crate) clock: Clock,
     wall: Timestamp,
-    seq: u64,
-    next_machine: u64,
-    next_order: u64,
+    pub(crate) seq: u64,
+    pub(crate) next_machine: u64,
+    pub(crate) next_order: u64,
     records: VecDeque<Record>,
     events: VecDeque<Event>,
     events_dropped: u64,
@@ -96,73 +84,6 @@ impl Fleet {
     /// An empty fleet.
     pub fn new(config: Config) -> Self {
         Self { config, ..Self::default() }
-    }
-
-    /// The fleet that these records describe, as a store loads them. Attempts are not durable: a machine
-    /// whose order was claimed goes on from where the claim was given.
-    pub fn restore(config: Config, records: impl IntoIterator<Item = Record>) -> Self {
-        let mut fleet = Self::new(config);
-        let mut newest = Timestamp::default();
-        let mut grants = BTreeMap::new();
-        for record in records {
-            match record {
-                Record::Machine(machine) => {
-                    newest = newest.max(machine.added_at).max(machine.registered_at.unwrap_or_default());
-                    fleet.next_machine = fleet.next_machine.max(machine.id.0);
-                    fleet.index(&machine);
-                    fleet.machines.insert(machine.id, machine);
-                }
-                Record::Order(order) => {
-                    newest = newest.max(order.at).max(order.claim().map_or(order.at, |claim| claim.at));
-                    fleet.next_order = fleet.next_order.max(order.id.0);
-                    fleet.orders.insert(order.id, order);
-                }
-                Record::Grant(grant) => {
-                    newest = newest.max(grant.at);
-                    fleet.next_order = fleet.next_order.max(grant.order.0);
-                    grants.insert(grant.order, grant);
-                }
-                Record::Vars { scope, vars } => {
-                    fleet.vars.insert(scope, vars);
-                }
-                Record::Event(event) => {
-                    fleet.seq = fleet.seq.max(event.seq);
-                    let (per_machine, total) =
-                        (fleet.config.timeline_per_machine, fleet.config.timeline_total);
-                    fleet.timeline.keep(event, per_machine, total);
-                }
-                Record::ForgetEvents { .. } | Record::ForgetOrder { .. } => {}
-            }
-        }
-        fleet.clock = Clock::resumed(newest);
-        fleet.resume_orders(&grants);
-        fleet
-    }
-
-    /// Puts every order back to work. A grant always wins over an order written before it.
-    fn resume_orders(&mut self, grants: &BTreeMap<OrderId, crate::order::Grant>) {
-        for (id, mut order) in std::mem::take(&mut self.orders) {
-            let grant = grants.get(&id).filter(|_| self.holds(Rule::GrantRecordWins));
-            if let (OrderState::Claimed { claim }, Some(grant)) = (&order.state, grant) {
-                order.state = OrderState::Granted { claim: claim.clone(), grant: grant.clone() };
-            }
-            if let Some(claim) = order.claim() {
-                let (machine, claim) = (order.machine, claim.clone());
-                self.by_claim.insert(claim.secret, id);
-                if order.is_open() {
-                    let mut attempt = Attempt::begin(claim.attempt, claim.at);
-                    attempt.mac = Some(claim.claimer.mac);
-                    attempt.reach(claim.at, Phase::Script);
-                    self.attempts.insert(machine, attempt);
-                }
-            }
-            self.latest.entry(order.machine).and_modify(|latest| *latest = id.max(*latest)).or_insert(id);
-            self.orders.insert(id, order);
-            self.time_order(id);
-        }
-        for machine in self.attempts.keys().copied().collect::<Vec<_>>() {
-            self.time_attempt(machine);
-        }
     }
 
     /// The next thing to make durable. Drain until `None` after every call.
@@ -227,6 +148,9 @@ impl Fleet {
         if order.deadline(lifetime).is_none_or(|deadline| deadline > now) {
             return;
         }
+        if !self.holds(ending_rule(&order.state)) {
+            return;
+        }
         let state = match &order.state {
             OrderState::Armed => OrderState::Expired,
             OrderState::Claimed { .. } if order.role == crate::order::Role::Live => OrderState::Armed,
@@ -245,8 +169,9 @@ impl Fleet {
 
     /// Changes an order's state, keeps the books and tells of its end.
     pub(crate) fn set_order(&mut self, id: OrderId, state: OrderState, by: &str) {
+        let forget = self.holds(Rule::PresentClaim);
         let Some(order) = self.orders.get_mut(&id) else { return };
-        if let Some(claim) = order.claim() {
+        if let Some(claim) = order.claim().filter(|_| forget) {
             self.by_claim.remove(&claim.secret);
         }
         let was_open = order.is_open();
@@ -340,7 +265,7 @@ impl Fleet {
         self.machines.insert(machine.id, machine);
     }
 
-    fn index(&mut self, machine: &Machine) {
+    pub(crate) fn index(&mut self, machine: &Machine) {
         self.by_name.insert(machine.name.clone(), machine.id);
         if machine.lifecycle != Lifecycle::Retired {
             self.by_mac.extend(machine.macs.iter().map(|mac| (*mac, machine.id)));
@@ -385,7 +310,9 @@ impl Fleet {
     /// The open order of a machine at the engine's time `now`: not ended, and not past its time.
     pub(crate) fn open_order(&self, machine: MachineId, now: Timestamp) -> Option<&Order> {
         let order = self.orders.get(self.latest.get(&machine)?)?;
-        let lapsed = order.deadline(self.config.grant_lifetime).is_some_and(|deadline| deadline <= now);
+        let deadline = order.deadline(self.config.grant_lifetime);
+        let lapsed =
+            deadline.is_some_and(|deadline| deadline <= now) && self.holds(ending_rule(&order.state));
         (order.is_open() && (!lapsed || order.role == crate::order::Role::Live)).then_some(order)
     }
 
@@ -433,7 +360,7 @@ impl Fleet {
     /// Raises an alarm, unless the same one was raised within the last minute.
     pub(crate) fn alarm(&mut self, now: Timestamp, machine: Option<MachineId>, text: String) {
         self.alarms.retain(|_, at| now.since(*at) < ALARM_REPEAT);
-        if self.alarms.len() < EARLY && self.alarms.insert((machine, text.clone()), now).is_none() {
+        if self.alarms.len() < ALARMS && self.alarms.insert((machine, text.clone()), now).is_none() {
             self.event(machine, EventKind::Alarm { text });
         }
     }
@@ -479,7 +406,7 @@ impl Fleet {
         self.machines.get(&id).is_some_and(|machine| machine.lifecycle == Lifecycle::Installed)
     }
 
-    fn time_order(&mut self, id: OrderId) {
+    pub(crate) fn time_order(&mut self, id: OrderId) {
         let deadline = self.orders.get(&id).and_then(|order| order.deadline(self.config.grant_lifetime));
         self.set_timer(Timer::Order(id), deadline);
     }
@@ -492,41 +419,6 @@ impl Fleet {
             self.timer_of.insert(timer, at);
             self.timers.insert((at, timer));
         }
-    }
-
-    /// Remembers where a machine speaks from, and catches up on what that address asked before we knew.
-    pub(crate) fn learn_peer(&mut self, id: MachineId, now: Timestamp, sighting: &Sighting) {
-        let Some(peer) = sighting.peer.filter(|peer| sighting.mac.is_some() && !peer.is_unspecified()) else {
-            return;
-        };
-        if self.by_peer.len() >= PEERS && !self.by_peer.contains_key(&peer) {
-            self.by_peer.retain(|_, (_, at)| now.since(*at) < EARLY_KEPT);
-            if self.by_peer.len() >= PEERS {
-                return;
-            }
-        }
-        self.by_peer.insert(peer, (id, now));
-        let (mine, others): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.early)
-            .into_iter()
-            .filter(|early| now.since(early.at) < EARLY_KEPT)
-            .partition(|early| early.peer == peer);
-        self.early = others;
-        for early in mine {
-            self.reach(id, now, early.phase, &early.detail);
-        }
-    }
-
-    /// The machine that last spoke from this address, by MAC.
-    pub(crate) fn machine_at(&self, peer: IpAddr) -> Option<MachineId> {
-        self.by_peer.get(&peer).map(|(id, _)| *id).filter(|id| self.machines.contains_key(id))
-    }
-
-    /// Remembers a request from an address that we cannot place yet.
-    pub(crate) fn keep_early(&mut self, peer: IpAddr, at: Timestamp, phase: Phase, detail: String) {
-        if self.early.len() >= EARLY {
-            self.early.pop_front();
-        }
-        self.early.push_back(Early { peer, at, phase, detail });
     }
 
     /// Ends every open order because a backup was restored: what happened since it was made is not known,
@@ -558,6 +450,11 @@ impl Fleet {
             self.event(None, EventKind::StoreRecovered);
         }
     }
+}
+
+/// The rule by which time ends an order in this state.
+fn ending_rule(state: &OrderState) -> Rule {
+    if matches!(state, OrderState::Armed) { Rule::OrderExpires } else { Rule::ClaimExpires }
 }
 
 /// The UUIDs under which a machine is found, in canonical form.

@@ -105,7 +105,7 @@ impl Fleet {
         if let Some(why) = order.frozen.clone().filter(|_| self.holds(Rule::FrozenGrantsNothing)) {
             return Err(GrantRefused::Frozen(why));
         }
-        if let Some(why) = self.degraded.clone().filter(|_| self.holds(Rule::DurableFirst)) {
+        if let Some(why) = self.degraded.clone() {
             return Err(GrantRefused::Store(why));
         }
         match &order.state {
@@ -113,16 +113,17 @@ impl Fleet {
                 return Err(GrantRefused::NoClaim);
             }
             OrderState::Claimed { .. } => {}
-            OrderState::Granted { grant, .. }
-                if grant.nonce == request.nonce && grant.serial == request.serial =>
-            {
-                return Ok(Some(grant.clone()));
+            OrderState::Granted { grant, .. } => {
+                let same = grant.nonce == request.nonce && grant.serial == request.serial.trim();
+                if same || !self.holds(Rule::SameNonce) {
+                    return Ok(Some(grant.clone()));
+                }
+                if self.holds(Rule::GrantOnce) {
+                    return Err(GrantRefused::Spent);
+                }
             }
-            OrderState::Granted { .. } | OrderState::Done { .. } if self.holds(Rule::GrantOnce) => {
-                return Err(GrantRefused::Spent);
-            }
-            _ if self.holds(Rule::OpenOrder) => return Err(GrantRefused::NoClaim),
-            _ => {}
+            OrderState::Done { .. } if self.holds(Rule::GrantOnce) => return Err(GrantRefused::Spent),
+            _ => return Err(GrantRefused::NoClaim),
         }
         self.may_write(order, request)?;
         Ok(None)
@@ -137,8 +138,11 @@ impl Fleet {
         if serial.is_empty() || serial.len() > MAX_DETAIL {
             return Err(GrantRefused::NoSerial);
         }
-        if let Some(wanted) =
-            order.disk.clone().or_else(|| order.wipe.clone()).filter(|wanted| wanted != serial)
+        if let Some(wanted) = order
+            .disk
+            .clone()
+            .or_else(|| order.wipe.clone())
+            .filter(|wanted| wanted != serial && self.holds(Rule::NamedDisk))
         {
             return Err(GrantRefused::OtherDisk { wanted, asked: clean(serial, 64) });
         }

@@ -12,12 +12,16 @@ pub mod inventory;
 pub mod machine;
 pub mod observe;
 pub mod order;
+mod peers;
+pub mod provision;
 pub mod record;
 pub mod register;
+mod restore;
 mod sabotage;
 pub mod select;
+#[cfg(test)]
+mod simulation;
 pub mod status;
-#[cfg(feature = "redb")]
 pub mod store;
 pub mod text;
 pub mod time;
@@ -25,7 +29,7 @@ pub mod timeline;
 pub mod unknown;
 
 pub use claim::ClaimRefused;
-pub use command::{Command, CommandOutcome, NewMachine, Provision, Refusal};
+pub use command::{Command, CommandOutcome, NewMachine, Refusal};
 pub use config::Config;
 pub use decide::{Boot, Decision, Reason};
 pub use fleet::Fleet;
@@ -34,6 +38,7 @@ pub use identity::{ClaimSecret, Mac, MachineId, OrderId, Sighting, Uuid};
 pub use machine::{Bmc, Facts, Interface, Lifecycle, Machine};
 pub use observe::{AgentPhase, Ignored, Observation, PowerAction, Stage};
 pub use order::{Claim, Grant, Order, OrderState, Role};
+pub use provision::Provision;
 pub use record::Record;
 pub use register::{AgentKey, RegisterRefused, Registered, Registration};
 pub use select::Selector;

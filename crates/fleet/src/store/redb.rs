@@ -1,5 +1,5 @@
-//! The store: where records become durable. One redb file on the deploy host; other backends (etcd for
-//! several servers) implement [`Store`].
+//! The store in one redb file on the deploy host. Each [`Store::append`] is one transaction, synced before
+//! it returns: all of it is there after a power cut, or nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,7 @@ use crate::identity::{MachineId, OrderId};
 use crate::machine::Machine;
 use crate::order::{Grant, Order};
 use crate::record::{Record, Vars};
+use crate::store::Store;
 use crate::timeline::Event;
 
 /// The schema that this version reads and writes.
@@ -67,21 +68,6 @@ impl<E: Into<redb::Error>> From<E> for StoreError {
     fn from(error: E) -> Self {
         Self::Io(Box::new(error.into()))
     }
-}
-
-/// Where records become durable.
-pub trait Store {
-    /// Writes `records` together or not at all; when it returns `Ok` they survive a power cut.
-    ///
-    /// # Errors
-    /// [`StoreError`]; nothing was written then.
-    fn append(&mut self, records: &[Record]) -> Result<(), StoreError>;
-
-    /// Everything that was written, ready for [`crate::Fleet::restore`].
-    ///
-    /// # Errors
-    /// [`StoreError`] when something cannot be read.
-    fn load(&self) -> Result<Vec<Record>, StoreError>;
 }
 
 /// The store in one redb file.
@@ -141,6 +127,8 @@ impl RedbStore {
 }
 
 impl Store for RedbStore {
+    type Error = StoreError;
+
     fn append(&mut self, records: &[Record]) -> Result<(), StoreError> {
         if records.is_empty() {
             return Ok(());

@@ -1,0 +1,93 @@
+//! The fleet that a store's records describe.
+
+use std::collections::BTreeMap;
+
+use crate::attempt::{Attempt, Phase};
+use crate::config::Config;
+use crate::fleet::Fleet;
+use crate::identity::OrderId;
+use crate::order::{Grant, OrderState};
+use crate::record::Record;
+use crate::sabotage::Rule;
+use crate::time::{Clock, Timestamp};
+
+impl Fleet {
+    /// The fleet that these records describe, as a store loads them. Attempts are not durable: a machine
+    /// whose order was claimed goes on from where the claim was given.
+    pub fn restore(config: Config, records: impl IntoIterator<Item = Record>) -> Self {
+        Self::new(config).restored(records)
+    }
+
+    /// As [`Fleet::restore`], without a rule.
+    #[cfg(test)]
+    pub(crate) fn restore_without(config: Config, records: Vec<Record>, removed: Option<Rule>) -> Self {
+        let mut fleet = Self::new(config);
+        fleet.removed = removed;
+        fleet.restored(records)
+    }
+
+    fn restored(self, records: impl IntoIterator<Item = Record>) -> Self {
+        let mut fleet = self;
+        let mut newest = Timestamp::default();
+        let mut grants = BTreeMap::new();
+        for record in records {
+            match record {
+                Record::Machine(machine) => {
+                    newest = newest.max(machine.added_at).max(machine.registered_at.unwrap_or_default());
+                    fleet.next_machine = fleet.next_machine.max(machine.id.0);
+                    fleet.index(&machine);
+                    fleet.machines.insert(machine.id, machine);
+                }
+                Record::Order(order) => {
+                    newest = newest.max(order.at).max(order.claim().map_or(order.at, |claim| claim.at));
+                    fleet.next_order = fleet.next_order.max(order.id.0);
+                    fleet.orders.insert(order.id, order);
+                }
+                Record::Grant(grant) => {
+                    newest = newest.max(grant.at);
+                    fleet.next_order = fleet.next_order.max(grant.order.0);
+                    grants.insert(grant.order, grant);
+                }
+                Record::Vars { scope, vars } => {
+                    fleet.vars.insert(scope, vars);
+                }
+                Record::Event(event) => {
+                    fleet.seq = fleet.seq.max(event.seq);
+                    let (per_machine, total) =
+                        (fleet.config.timeline_per_machine, fleet.config.timeline_total);
+                    fleet.timeline.keep(event, per_machine, total);
+                }
+                Record::ForgetEvents { .. } | Record::ForgetOrder { .. } => {}
+            }
+        }
+        fleet.clock = Clock::resumed(newest);
+        fleet.resume_orders(&grants);
+        fleet
+    }
+
+    /// Puts every order back to work. A grant always wins over an order written before it.
+    fn resume_orders(&mut self, grants: &BTreeMap<OrderId, Grant>) {
+        for (id, mut order) in std::mem::take(&mut self.orders) {
+            let grant = grants.get(&id).filter(|_| self.holds(Rule::GrantRecordWins));
+            if let (OrderState::Claimed { claim }, Some(grant)) = (&order.state, grant) {
+                order.state = OrderState::Granted { claim: claim.clone(), grant: grant.clone() };
+            }
+            if let Some(claim) = order.claim() {
+                let (machine, claim) = (order.machine, claim.clone());
+                self.by_claim.insert(claim.secret, id);
+                if order.is_open() {
+                    let mut attempt = Attempt::begin(claim.attempt, claim.at);
+                    attempt.mac = Some(claim.claimer.mac);
+                    attempt.reach(claim.at, Phase::Script);
+                    self.attempts.insert(machine, attempt);
+                }
+            }
+            self.latest.entry(order.machine).and_modify(|latest| *latest = id.max(*latest)).or_insert(id);
+            self.orders.insert(id, order);
+            self.time_order(id);
+        }
+        for machine in self.attempts.keys().copied().collect::<Vec<_>>() {
+            self.time_attempt(machine);
+        }
+    }
+}
