@@ -327,7 +327,8 @@ fn seconds(text: &str) -> Result<std::time::Duration, String> {
         Some(at) => text.split_at(at),
         None => (text, "s"),
     };
-    let count: u64 = digits.parse().map_err(|_| format!("`{text}` is no time; write for example 10s or 2m"))?;
+    let count: u64 =
+        digits.parse().map_err(|_| format!("`{text}` is no time; write for example 10s or 2m"))?;
     match unit {
         "ms" => Ok(std::time::Duration::from_millis(count)),
         "s" => Ok(std::time::Duration::from_secs(count)),

@@ -37,7 +37,11 @@ impl Client {
     }
 
     /// `POST path` with a JSON body, decoded.
-    pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, String> {
+    pub(crate) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, String> {
         let body = serde_json::to_vec(body).map_err(|error| error.to_string())?;
         decode(self.send(Method::POST, path, body.into()).await?).await
     }
@@ -53,7 +57,10 @@ impl Client {
 
     async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Response<Incoming>, String> {
         let stream = UnixStream::connect(&self.socket).await.map_err(|error| {
-            format!("no server behind {}: {error}; start it with `kpc serve` or name it with --socket", self.socket.display())
+            format!(
+                "no server behind {}: {error}; start it with `kpc serve` or name it with --socket",
+                self.socket.display()
+            )
         })?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
@@ -113,5 +120,6 @@ async fn checked(response: Response<Incoming>) -> Result<Bytes, String> {
 
 async fn decode<T: DeserializeOwned>(response: Response<Incoming>) -> Result<T, String> {
     let body = checked(response).await?;
-    serde_json::from_slice(&body).map_err(|error| format!("the server's answer is not what this version expects: {error}"))
+    serde_json::from_slice(&body)
+        .map_err(|error| format!("the server's answer is not what this version expects: {error}"))
 }

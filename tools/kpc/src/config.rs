@@ -69,7 +69,10 @@ pub(crate) struct Http {
 
 impl Default for Http {
     fn default() -> Self {
-        Self { machines: SocketAddr::from(([0, 0, 0, 0], 8080)), page: SocketAddr::from(([127, 0, 0, 1], 8443)) }
+        Self {
+            machines: SocketAddr::from(([0, 0, 0, 0], 8080)),
+            page: SocketAddr::from(([127, 0, 0, 1], 8443)),
+        }
     }
 }
 
@@ -163,9 +166,8 @@ impl Config {
 /// Reads the configuration file and lays the flags over it.
 pub(crate) fn load(common: &Common) -> Result<Config, String> {
     let path = &common.config;
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        format!("{}: {error}; name the configuration with --config FILE", path.display())
-    })?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("{}: {error}; name the configuration with --config FILE", path.display()))?;
     let mut config = parse(path, &text)?;
     if let Some(data_dir) = &common.data_dir {
         config.data_dir.clone_from(data_dir);
@@ -185,16 +187,18 @@ pub(crate) fn load(common: &Common) -> Result<Config, String> {
 
 fn parse(path: &Path, text: &str) -> Result<Config, String> {
     toml::from_str(text).map_err(|error| {
-        let line = error.span().map_or(1, |span| text.get(..span.start).unwrap_or("").matches('\n').count() + 1);
+        let line =
+            error.span().map_or(1, |span| text.get(..span.start).unwrap_or("").matches('\n').count() + 1);
         format!("{}:{line}: {}", path.display(), error.message())
     })
 }
 
 /// The socket for verbs that only talk to the server: the flag, else the configuration's, else the default.
 pub(crate) fn socket(common: &Common) -> PathBuf {
-    common.socket.clone().unwrap_or_else(|| {
-        load(common).map_or_else(|_| default_socket(), |config| config.socket)
-    })
+    common
+        .socket
+        .clone()
+        .unwrap_or_else(|| load(common).map_or_else(|_| default_socket(), |config| config.socket))
 }
 
 fn default_data_dir() -> PathBuf {
@@ -215,16 +219,18 @@ mod tests {
 
     #[test]
     fn a_fault_names_the_line() {
-        let error = parse(Path::new("kpc.toml"), "[network.mgmt]\ninterface = \"eno1\"\naddress = \"10.0.0.1\"\nspeed = 3\n");
-        assert_eq!(
-            error.err().map(|text| text.starts_with("kpc.toml:4: unknown field `speed`")),
-            Some(true)
+        let error = parse(
+            Path::new("kpc.toml"),
+            "[network.mgmt]\ninterface = \"eno1\"\naddress = \"10.0.0.1\"\nspeed = 3\n",
         );
+        assert_eq!(error.err().map(|text| text.starts_with("kpc.toml:4: unknown field `speed`")), Some(true));
     }
 
     #[test]
     fn the_shortest_file_is_enough() {
-        let config = parse(Path::new("kpc.toml"), "[network.mgmt]\ninterface = \"eno1\"\naddress = \"10.0.0.1\"\n").unwrap();
+        let config =
+            parse(Path::new("kpc.toml"), "[network.mgmt]\ninterface = \"eno1\"\naddress = \"10.0.0.1\"\n")
+                .unwrap();
         assert_eq!(config.machines_url(), "http://10.0.0.1:8080");
         assert_eq!(config.tftp_root(), PathBuf::from("/var/lib/kpc/loaders"));
     }

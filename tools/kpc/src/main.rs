@@ -1,3 +1,105 @@
-//! From powered-off machines to registered nodes.
+//! `kpc`: composes the libraries into one program, from powered-off machines to registered nodes. `main` turns what was
+//! typed into one verb and its outcome into an exit code; everything else is in the modules.
 
-fn main() {}
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool talks to a person")]
+
+mod api;
+mod args;
+mod client;
+mod config;
+mod lab;
+mod serve;
+mod verbs;
+
+use std::process::ExitCode;
+
+use args::{Arguments, Common, Lab, LogFormat, Machine, Verb};
+use clap::Parser as _;
+use client::Client;
+use verbs::Verdict;
+
+/// Exit code for a configuration that cannot be used.
+const CONFIGURATION: u8 = 3;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if let Err(error) = log(&arguments.common) {
+        eprintln!("error: {error}");
+        return ExitCode::from(2);
+    }
+    match run(&arguments) {
+        Ok(code) => ExitCode::from(code),
+        Err(Failure::Configuration(error)) => {
+            eprintln!("error: {error}");
+            ExitCode::from(CONFIGURATION)
+        }
+        Err(Failure::Other(error)) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why a verb failed.
+enum Failure {
+    Configuration(String),
+    Other(String),
+}
+
+impl From<String> for Failure {
+    fn from(error: String) -> Self {
+        Self::Other(error)
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<u8, Failure> {
+    let common = &arguments.common;
+    match &arguments.verb {
+        Verb::Serve(serve) => {
+            let config = config::load(common).map_err(Failure::Configuration)?;
+            Ok(serve::serve(serve, &config)?)
+        }
+        Verb::Lab(Lab::Up(up)) => Ok(lab::up(up)?),
+        Verb::Lab(Lab::Down(down)) => Ok(lab::down(down)?),
+        Verb::LabSupervisor(up) => Ok(lab::supervise(up)?),
+        verb => {
+            let client = Client::new(&config::socket(common));
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(|error| error.to_string())?;
+            Ok(runtime.block_on(ask(&client, verb))?)
+        }
+    }
+}
+
+/// The verbs that talk to a running server.
+async fn ask(client: &Client, verb: &Verb) -> Verdict {
+    match verb {
+        Verb::Machine(Machine::Add(add)) => verbs::add(client, add).await,
+        Verb::Machine(Machine::Retire(selected)) => verbs::retire(client, selected).await,
+        Verb::Provision(provision) => verbs::provision(client, provision).await,
+        Verb::Cancel(selected) => verbs::cancel(client, selected).await,
+        Verb::Status(listing) => verbs::status(client, listing).await,
+        Verb::Show(show) => verbs::show(client, show).await,
+        Verb::Watch(watch) => {
+            let ending = if watch.until_done { verbs::Ending::WhenDone } else { verbs::Ending::Never };
+            verbs::watch(client, ending, &[]).await
+        }
+        Verb::Inventory(inventory) => verbs::inventory(client, inventory).await,
+        Verb::Power(power) => verbs::power(client, power).await,
+        Verb::Serve(_) | Verb::Lab(_) | Verb::LabSupervisor(_) => Err("not a verb for the server".to_owned()),
+    }
+}
+
+fn log(common: &Common) -> Result<(), String> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&common.log_level)
+        .map_err(|error| format!("--log-level {}: {error}", common.log_level))?;
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    match common.log_format {
+        LogFormat::Text => builder.init(),
+        LogFormat::Json => builder.json().init(),
+    }
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! What booting machines meet before HTTP: proxy DHCP and TFTP, each asking the fleet for its one decision and telling
+//! it what was sent.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use fleet::{Decision, Mac, Observation, Sighting, Stage, Uuid};
+use proxy_dhcp::BootRequest;
+use tftp::driver::{Cause, Directory, OpenRequest, Opened, Refusal, Source};
+use tftp::wire::ErrorCode;
+
+use crate::serve::state::{State, neighbour};
+
+/// Proxy DHCP's question, answered by the fleet.
+pub(crate) struct DhcpHook(pub(crate) Arc<State>);
+
+impl proxy_dhcp::driver::Decide for DhcpHook {
+    fn decide(&self, request: &BootRequest<'_>) -> proxy_dhcp::driver::Decision {
+        let Some(mac) = request.mac() else {
+            return proxy_dhcp::driver::Decision::Silent(Cow::Borrowed("no Ethernet address"));
+        };
+        let mut sighting = Sighting::of(Mac(mac.0));
+        if let Some(uuid) = request.uuid() {
+            sighting = sighting.with_uuid(Uuid(uuid));
+        }
+        let stage = if request.is_ipxe() { Stage::Loader } else { Stage::Firmware };
+        self.0.observe(Observation::Seen { sighting: sighting.clone(), stage });
+        match self.0.read(|fleet, now| fleet.decide(now, &sighting)) {
+            Decision::Boot(_) | Decision::Hold { .. } | Decision::Discover => {
+                proxy_dhcp::driver::Decision::Answer
+            }
+            Decision::Local { reason, .. }
+            | Decision::Observe { reason }
+            | Decision::Refuse { reason, .. } => {
+                proxy_dhcp::driver::Decision::Silent(Cow::Owned(reason.to_string()))
+            }
+            _ => proxy_dhcp::driver::Decision::Silent(Cow::Borrowed("no boot decision")),
+        }
+    }
+}
+
+/// What proxy DHCP tells, as observations.
+pub(crate) fn dhcp_event(state: &State, event: &proxy_dhcp::driver::Event<'_>) {
+    use proxy_dhcp::driver::Event;
+    match event {
+        Event::Offered { mac, uuid, stage, file, arch, .. } => {
+            let mut sighting = Sighting::of(Mac(mac.0));
+            if let Some(uuid) = uuid {
+                sighting = sighting.with_uuid(Uuid(*uuid));
+            }
+            let stage = match stage {
+                proxy_dhcp::Stage::Ipxe => Stage::Loader,
+                _ => Stage::Firmware,
+            };
+            let program =
+                file.as_ref().map_or_else(|| format!("{arch}: boot server on 4011"), ToString::to_string);
+            state.observe(Observation::Offered { sighting, stage, program });
+        }
+        Event::Ignored { mac, reason, .. } => {
+            tracing::debug!(mac = mac.map(|mac| mac.to_string()), %reason, "DHCP ignored");
+        }
+        Event::ForeignResponder { server, interface, .. } => {
+            tracing::warn!(%server, interface, "another PXE responder answers on this network");
+        }
+        Event::Failed { doing, interface, error } => tracing::warn!(doing, interface, %error, "DHCP"),
+        other => tracing::debug!(?other, "DHCP"),
+    }
+}
+
+/// The loaders' folder, open to machines that the fleet lets boot.
+pub(crate) struct Loaders {
+    pub(crate) folder: Directory,
+    pub(crate) state: Arc<State>,
+}
+
+impl Source for Loaders {
+    async fn open(&self, request: OpenRequest) -> Result<Opened, Refusal> {
+        let mut sighting = Sighting::from_peer(request.peer.ip());
+        sighting.mac = neighbour(request.peer.ip());
+        match self.state.read(|fleet, now| fleet.decide(now, &sighting)) {
+            Decision::Boot(_) | Decision::Hold { .. } | Decision::Discover => self.folder.open(request).await,
+            other => {
+                tracing::debug!(peer = %request.peer, ?other, "TFTP refused");
+                Err(Refusal::new(ErrorCode::AccessViolation, "nothing to boot for this machine"))
+            }
+        }
+    }
+}
+
+/// What TFTP tells, as observations.
+pub(crate) fn tftp_event(state: &State, event: &tftp::driver::Event) {
+    use tftp::driver::Event;
+    match event {
+        Event::Finished { peer, path, cause: Cause::Complete, octets, blocks, retransmits, duration } => {
+            tracing::info!(%peer, path, octets, blocks, retransmits, ?duration, "TFTP sent");
+            let mut sighting = Sighting::from_peer(peer.ip());
+            sighting.mac = neighbour(peer.ip());
+            state.observe(Observation::LoaderSent { sighting, file: path.clone(), octets: *octets });
+        }
+        Event::Finished { peer, path, cause, .. } => tracing::debug!(%peer, path, ?cause, "TFTP"),
+        Event::Refused { peer, path, reason, .. } => tracing::info!(%peer, path, reason, "TFTP refused"),
+        other => tracing::debug!(?other, "TFTP"),
+    }
+}

@@ -1,0 +1,295 @@
+//! The operators' side: the API on the socket (peer credentials) and, for reading, on the page's listener (login).
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fleet::inventory::Include;
+use fleet::{Command, Lifecycle, NewMachine, Role, Selector};
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::{Method, Request, Response, StatusCode};
+use serde_json::{Value, json as value};
+
+use crate::api;
+use crate::serve::http::{Body, fault, json, read_json, typed};
+use crate::serve::power::{self, Action, Login};
+use crate::serve::provision;
+use crate::serve::state::State;
+
+/// What the operators' API works on.
+pub(crate) struct Operators {
+    pub(crate) state: Arc<State>,
+    pub(crate) login: Login,
+    /// The profiles' folder: a profile says there what it does to a machine.
+    pub(crate) profiles: PathBuf,
+}
+
+impl Operators {
+    /// A call of an operator that may change things. `by` is who it is.
+    pub(crate) async fn answer(&self, by: &str, request: Request<Incoming>) -> Response<Body> {
+        match (request.method(), request.uri().path()) {
+            (&Method::POST, "/v1/machines") => self.add(by, request).await,
+            (&Method::POST, "/v1/plan") => self.plan(request).await,
+            (&Method::POST, "/v1/provision") => self.provision(by, request).await,
+            (&Method::POST, "/v1/cancel") => self.selected(by, request, Command::Cancel).await,
+            (&Method::POST, "/v1/retire") => self.selected(by, request, Command::Retire).await,
+            (&Method::POST, "/v1/power") => self.power(request).await,
+            _ => self.read(&request),
+        }
+    }
+
+    /// A call that reads.
+    pub(crate) fn read<B>(&self, request: &Request<B>) -> Response<Body> {
+        let path = request.uri().path();
+        if request.method() != Method::GET {
+            return fault(StatusCode::NOT_FOUND, &format!("no call {} {path}", request.method()));
+        }
+        match path {
+            "/v1/machines" => {
+                let (machines, unknown) = self.state.read(|fleet, now| (fleet.status(now), fleet.unknown()));
+                json(StatusCode::OK, &value!({ "machines": machines, "unknown": unknown }))
+            }
+            "/v1/events" => self.events(),
+            "/v1/inventory" => {
+                let text =
+                    self.state.read(|fleet, _| fleet::inventory::list_text(fleet, Include::Registered));
+                typed(StatusCode::OK, "application/json", text)
+            }
+            "/v1/version" => json(StatusCode::OK, &value!({ "version": env!("CARGO_PKG_VERSION") })),
+            _ => {
+                if let Some(host) = path.strip_prefix("/v1/inventory/") {
+                    let vars =
+                        self.state.read(|fleet, _| fleet::inventory::host(fleet, host, Include::Registered));
+                    return json(StatusCode::OK, &vars);
+                }
+                match path.strip_prefix("/v1/machines/") {
+                    Some(name) => self.show(name),
+                    None => fault(StatusCode::NOT_FOUND, &format!("no call GET {path}")),
+                }
+            }
+        }
+    }
+
+    fn show(&self, name: &str) -> Response<Body> {
+        let found = self.state.read(|fleet, now| {
+            let mac = name.parse().ok();
+            let machine = fleet.machine_named(name).or_else(|| fleet.machine_with(mac?))?;
+            let status = fleet.status(now).into_iter().find(|status| status.id == machine.id)?;
+            let timeline: Vec<Value> = fleet
+                .timeline(machine.id)
+                .iter()
+                .map(|event| value!({ "seq": event.seq, "at": event.at, "attempt": event.attempt, "line": event.kind.line(), "alarm": event.kind.is_alarm() }))
+                .collect();
+            Some(value!({ "status": status, "facts": machine.facts, "timeline": timeline }))
+        });
+        match found {
+            Some(shown) => json(StatusCode::OK, &shown),
+            None => {
+                fault(StatusCode::NOT_FOUND, &format!("no machine is named {name}; `kpc status` lists them"))
+            }
+        }
+    }
+
+    /// Server-sent events. A reader that falls behind is told so and reads the state again.
+    fn events(&self) -> Response<Body> {
+        let mut events = self.state.subscribe();
+        let (sender, receiver) = tokio::sync::mpsc::channel::<Bytes>(64);
+        // Ends when the reader goes away (its channel closes) or the server does (the broadcast closes).
+        tokio::spawn(async move {
+            use tokio::sync::broadcast::error::RecvError;
+            let _ = sender.send(Bytes::from_static(b": kpc\n\n")).await;
+            loop {
+                let line = tokio::select! {
+                    () = sender.closed() => return,
+                    event = events.recv() => match event {
+                        Ok(event) => {
+                            let words = value!({ "machine": event.name, "attempt": event.attempt, "line": event.kind.line(), "alarm": event.kind.is_alarm(), "event": event });
+                            format!("data: {words}\n\n")
+                        }
+                        Err(RecvError::Lagged(missed)) => format!("data: {}\n\n", value!({ "missed": missed })),
+                        Err(RecvError::Closed) => return,
+                    },
+                };
+                if sender.send(line.into()).await.is_err() {
+                    return;
+                }
+            }
+        });
+        let stream = StreamBody::new(Frames(receiver));
+        let mut response = Response::new(stream.boxed_unsync());
+        let headers = response.headers_mut();
+        headers.insert("content-type", hyper::header::HeaderValue::from_static("text/event-stream"));
+        headers.insert("cache-control", hyper::header::HeaderValue::from_static("no-store"));
+        response
+    }
+
+    async fn add(&self, by: &str, request: Request<Incoming>) -> Response<Body> {
+        let add: api::AddMachine = match read_json(request).await {
+            Ok(add) => add,
+            Err(answer) => return answer,
+        };
+        let new = match new_machine(add) {
+            Ok(new) => new,
+            Err(error) => return fault(StatusCode::BAD_REQUEST, &error),
+        };
+        let name = new.name.clone();
+        match self.state.change(|fleet, now| fleet.command(now, by, Command::AddMachine(new))) {
+            Ok(Ok(_)) => json(StatusCode::OK, &value!({ "name": name, "state": Lifecycle::Adopted.word() })),
+            Ok(Err(refusal)) => fault(StatusCode::CONFLICT, &refusal.to_string()),
+            Err(error) => fault(StatusCode::SERVICE_UNAVAILABLE, &error),
+        }
+    }
+
+    async fn plan(&self, request: Request<Incoming>) -> Response<Body> {
+        let request: api::Provision = match read_json(request).await {
+            Ok(request) => request,
+            Err(answer) => return answer,
+        };
+        let planned = match self.role_of(&request.profile) {
+            Ok(role) => provision::plan(&self.state, &self.login, &request, role).await,
+            Err(error) => Err(error),
+        };
+        match planned {
+            Ok(plan) => json(StatusCode::OK, &plan),
+            Err(error) => fault(StatusCode::BAD_REQUEST, &error),
+        }
+    }
+
+    async fn provision(&self, by: &str, request: Request<Incoming>) -> Response<Body> {
+        let request: api::Provision = match read_json(request).await {
+            Ok(request) => request,
+            Err(answer) => return answer,
+        };
+        let started = self
+            .role_of(&request.profile)
+            .and_then(|role| provision::start(&self.state, &self.login, request, role, by));
+        match started {
+            Ok(names) => json(StatusCode::OK, &value!({ "machines": names })),
+            Err(error) => fault(StatusCode::BAD_REQUEST, &error),
+        }
+    }
+
+    /// What a profile does to its machine. Without the word `"role": "live"` it counts as one that writes a disk.
+    fn role_of(&self, profile: &str) -> Result<Role, String> {
+        let good =
+            !profile.is_empty() && profile.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        if !good || profile.starts_with('.') {
+            return Err(format!("`{profile}` is no profile's name"));
+        }
+        let path = self.profiles.join(format!("{profile}.json"));
+        let text = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let parsed: Value = serde_json::from_slice(&text)
+            .map_err(|error| format!("{}:{}: {error}", path.display(), error.line()))?;
+        match parsed.get("role").and_then(Value::as_str) {
+            Some("live") => Ok(Role::Live),
+            Some("install") | None => Ok(Role::Install),
+            Some(other) => {
+                Err(format!("{}: \"role\" is \"live\" or \"install\", not \"{other}\"", path.display()))
+            }
+        }
+    }
+
+    async fn selected(
+        &self,
+        by: &str,
+        request: Request<Incoming>,
+        verb: fn(Selector) -> Command,
+    ) -> Response<Body> {
+        let selected: api::Selected = match read_json(request).await {
+            Ok(selected) => selected,
+            Err(answer) => return answer,
+        };
+        let mut outcomes = Vec::new();
+        for text in &selected.selection {
+            let selector: Selector = match text.parse() {
+                Ok(selector) => selector,
+                Err(error) => return fault(StatusCode::BAD_REQUEST, &format!("{error}")),
+            };
+            let outcome = match self.state.change(|fleet, now| fleet.command(now, by, verb(selector))) {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(refusal)) => return fault(StatusCode::CONFLICT, &refusal.to_string()),
+                Err(error) => return fault(StatusCode::SERVICE_UNAVAILABLE, &error),
+            };
+            let name = |id| self.state.read(|fleet, _| fleet.machine(id).map(|machine| machine.name.clone()));
+            outcomes.extend(outcome.machines.into_iter().filter_map(|id| {
+                Some(api::Outcome { name: name(id)?, ok: true, detail: "done".to_owned() })
+            }));
+            outcomes.extend(outcome.refused.into_iter().map(|(name, why)| api::Outcome {
+                name,
+                ok: false,
+                detail: why.to_string(),
+            }));
+        }
+        json(StatusCode::OK, &outcomes)
+    }
+
+    async fn power(&self, request: Request<Incoming>) -> Response<Body> {
+        let request: api::Power = match read_json(request).await {
+            Ok(request) => request,
+            Err(answer) => return answer,
+        };
+        let Some(action) = Action::parse(&request.action) else {
+            return fault(StatusCode::BAD_REQUEST, "the action is on, off, cycle, reset or status");
+        };
+        let targets = self.state.read(|fleet, _| {
+            let ids = provision::select(fleet, &request.selection)?;
+            Ok::<_, String>(ids.into_iter().filter_map(|id| provision::target(fleet, id)).collect::<Vec<_>>())
+        });
+        let targets = match targets {
+            Ok(targets) => targets,
+            Err(error) => return fault(StatusCode::BAD_REQUEST, &error),
+        };
+        let mut asked = tokio::task::JoinSet::new();
+        for target in targets {
+            let (state, login) = (Arc::clone(&self.state), self.login.clone());
+            asked.spawn(async move {
+                let outcome = power::act(&state, &login, &target, action).await;
+                let (ok, detail) = outcome.map_or_else(|error| (false, error), |done| (true, done));
+                api::Outcome { name: target.name, ok, detail }
+            });
+        }
+        let mut outcomes = asked.join_all().await;
+        outcomes.sort_by(|a, b| a.name.cmp(&b.name));
+        json(StatusCode::OK, &outcomes)
+    }
+}
+
+fn new_machine(add: api::AddMachine) -> Result<NewMachine, String> {
+    let macs = add.macs.iter().map(|mac| mac.parse().map_err(|error| format!("--mac {mac}: {error}")));
+    let bmc = add.bmc.map(|text| {
+        let bad = |_| format!("--bmc {text}: an address, or ADDRESS:PORT");
+        match text.parse::<IpAddr>() {
+            Ok(address) => Ok(fleet::Bmc::at(address)),
+            Err(_) => text
+                .parse::<std::net::SocketAddr>()
+                .map(|address| fleet::Bmc { port: address.port(), ..fleet::Bmc::at(address.ip()) })
+                .map_err(bad),
+        }
+    });
+    Ok(NewMachine {
+        name: add.name,
+        macs: macs.collect::<Result<_, _>>()?,
+        uuid: add
+            .uuid
+            .map(|uuid| uuid.parse().map_err(|error| format!("--uuid {uuid}: {error}")))
+            .transpose()?,
+        bmc: bmc.transpose()?,
+        ..NewMachine::default()
+    })
+}
+
+/// A channel as a body's stream of frames.
+struct Frames(tokio::sync::mpsc::Receiver<Bytes>);
+
+impl futures_core::Stream for Frames {
+    type Item = Result<Frame<Bytes>, std::convert::Infallible>;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        self.0.poll_recv(context).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+    }
+}

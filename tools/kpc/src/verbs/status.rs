@@ -1,0 +1,70 @@
+//! `kpc status`: one line a machine.
+
+use std::fmt::Write as _;
+
+use fleet::attempt::Phase;
+use fleet::{Lifecycle, MachineStatus};
+use serde::{Deserialize, Serialize};
+
+use crate::args::Listing;
+use crate::client::Client;
+use crate::verbs::Verdict;
+
+/// What `GET /v1/machines` answers.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Shown {
+    /// Our machines.
+    pub(crate) machines: Vec<MachineStatus>,
+    /// Addresses that were heard and belong to no machine of ours.
+    #[serde(default)]
+    pub(crate) unknown: Vec<serde_json::Value>,
+}
+
+/// The verb.
+pub(crate) async fn status(client: &Client, listing: &Listing) -> Verdict {
+    if listing.json {
+        println!("{}", client.get_text("/v1/machines").await?);
+        return Ok(0);
+    }
+    let shown: Shown = client.get("/v1/machines").await?;
+    print!("{}", table(&shown.machines));
+    if !shown.unknown.is_empty() {
+        println!("{} unknown machines were heard; nothing is offered to them", shown.unknown.len());
+    }
+    Ok(u8::from(shown.machines.iter().any(|machine| machine.failed.is_some())))
+}
+
+/// The table that people read.
+pub(crate) fn table(machines: &[MachineStatus]) -> String {
+    let mut text =
+        String::from("NODE             MAC                STATE         PHASE            ELAPSED  NOTE\n");
+    for machine in machines {
+        let _ = writeln!(text, "{}", line(machine));
+    }
+    let count =
+        |want: &dyn Fn(&MachineStatus) -> bool| machines.iter().filter(|machine| want(machine)).count();
+    let registered = count(&|machine| machine.lifecycle == Lifecycle::Registered);
+    let failed = count(&|machine| machine.failed.is_some());
+    let _ = writeln!(text, "{} machines, {registered} registered, {failed} failed", machines.len());
+    text
+}
+
+/// One machine's line.
+pub(crate) fn line(machine: &MachineStatus) -> String {
+    let state = if machine.failed.is_some() { "failed" } else { machine.lifecycle.word() };
+    let phase = match (machine.phase, machine.progress) {
+        (Some(Phase::Writing), Some(percent)) => format!("writing {percent}%"),
+        (Some(phase), _) => phase.words().to_owned(),
+        (None, _) => "-".to_owned(),
+    };
+    let mac = machine.macs.first().map_or_else(|| "-".to_owned(), ToString::to_string);
+    let note = machine.failed.as_deref().unwrap_or(&machine.note);
+    format!("{:<16} {mac:<18} {state:<13} {phase:<16} {:>7}  {note}", machine.name, time(machine.elapsed_ms))
+        .trim_end()
+        .to_owned()
+}
+
+/// Minutes, seconds and tenths.
+pub(crate) fn time(millis: u64) -> String {
+    format!("{:02}:{:02}.{}", millis / 60_000, millis / 1000 % 60, millis / 100 % 10)
+}
