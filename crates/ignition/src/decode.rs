@@ -51,8 +51,8 @@ pub struct Field {
     pub always: bool,
     /// A list whose merge keeps every element of both sides.
     pub append: bool,
-    /// May be `null` in a schema.
-    pub nullable: bool,
+    /// A switch whose default is on: leaving `true` out changes nothing.
+    pub default_on: bool,
 }
 
 impl Field {
@@ -64,7 +64,7 @@ impl Field {
         until: u8::MAX,
         always: false,
         append: false,
-        nullable: false,
+        default_on: false,
     };
 
     /// Whether version `level` of the generation knows the field.
@@ -376,10 +376,12 @@ pub(crate) fn unused(cx: &mut Cx<'_>, fields: &[Field], name: &str, at: &At<'_>)
 }
 
 /// Declares objects: `field: Type = "jsonName" { since: 3, always: true };`.
-macro_rules! objects {
+///
+/// `inputs!` makes the types and reads them; `objects!` also writes, merges and cuts them down to a version.
+macro_rules! inputs {
     ($(
         $(#[$meta:meta])*
-        pub struct $name:ident {
+        pub struct $name:ident $( ( $($option:tt)* ) )? {
             $( $(#[$fmeta:meta])* $field:ident : $ty:ty = $json:literal $({ $($k:ident : $v:expr),* })? ; )*
         }
     )*) => { $(
@@ -434,7 +436,25 @@ macro_rules! objects {
                 $crate::decode::decode_object(self, cx, node, at)
             }
         }
+    )* };
+}
+pub(crate) use inputs;
 
+/// See [`inputs!`]. After the name may stand `(key = |this| …, removes = |this| …, before = function)`.
+macro_rules! objects {
+    ($(
+        $(#[$meta:meta])*
+        pub struct $name:ident
+        $( ( key = $key:expr $(, removes = $removes:expr)? ) )? $( ( before = $before:path ) )?
+        {
+            $( $(#[$fmeta:meta])* $field:ident : $ty:ty = $json:literal $({ $($k:ident : $v:expr),* })? ; )*
+        }
+    )*) => {
+        $crate::decode::inputs! { $(
+            $(#[$meta])*
+            pub struct $name { $( $(#[$fmeta])* $field : $ty = $json $({ $($k : $v),* })? ; )* }
+        )* }
+    $(
         impl $crate::encode::Encode for $name {
             fn is_empty(&self) -> bool {
                 $( $crate::encode::Encode::is_empty(&self.$field) )&&*
@@ -451,9 +471,61 @@ macro_rules! objects {
                             $($($k: $v,)*)?
                             ..$crate::decode::Field::BASE
                         };
-                        out.member($json, &self.$field, FIELD.always);
+                        out.member($json, &self.$field, FIELD.always, FIELD.since);
                     } )*
                 });
+            }
+        }
+
+        impl $crate::merge::Item for $name {
+            $(
+                fn key(&self) -> $crate::merge::Key<'_> {
+                    let key: fn(&Self) -> $crate::merge::Key<'_> = $key;
+                    key(self)
+                }
+                $(
+                    fn removes(&self) -> bool {
+                        let removes: fn(&Self) -> bool = $removes;
+                        removes(self)
+                    }
+                )?
+            )?
+        }
+
+        impl $crate::merge::Merge for $name {
+            fn merge(self, child: Self, cx: &mut $crate::merge::Cx, at: &$crate::merge::Sides<'_>) -> Self {
+                $( $before(&self, &child, cx); )?
+                Self { $( $field: {
+                    const FIELD: $crate::decode::Field = $crate::decode::Field {
+                        $($($k: $v,)*)?
+                        ..$crate::decode::Field::BASE
+                    };
+                    $crate::merge::field(self.$field, child.$field, $json, FIELD.append, cx, at)
+                }, )* }
+            }
+        }
+
+        impl $crate::convert::Prune for $name {
+            fn is_trivial(&self, _default_on: bool) -> bool {
+                $( $crate::convert::Prune::is_trivial(&self.$field, false) )&&*
+            }
+
+            fn prune(&mut self, level: u8, losses: &mut $crate::report::Report, at: &$crate::report::At<'_>) {
+                $( {
+                    const FIELD: $crate::decode::Field = $crate::decode::Field {
+                        $($($k: $v,)*)?
+                        ..$crate::decode::Field::BASE
+                    };
+                    let at = at.key($json);
+                    if FIELD.known(level) {
+                        $crate::convert::Prune::prune(&mut self.$field, level, losses, &at);
+                    } else {
+                        if !$crate::convert::Prune::is_trivial(&self.$field, FIELD.default_on) {
+                            $crate::convert::lose(losses, $json, &at);
+                        }
+                        self.$field = Default::default();
+                    }
+                } )*
             }
         }
     )* };

@@ -34,13 +34,15 @@ pub(crate) trait Encode {
 pub(crate) struct Writer {
     pub(crate) text: String,
     style: Style,
+    /// Minor version written: empty objects of later versions are not.
+    level: u8,
     depth: usize,
     first: bool,
 }
 
 impl Writer {
-    pub(crate) fn new(style: Style) -> Self {
-        Self { style, ..Self::default() }
+    pub(crate) fn new(style: Style, level: u8) -> Self {
+        Self { style, level, ..Self::default() }
     }
 
     fn line(&mut self) {
@@ -93,8 +95,9 @@ impl Writer {
     }
 
     /// Writes a member unless its value is to be left out.
-    pub(crate) fn member<T: Encode>(&mut self, name: &str, value: &T, always: bool) {
-        let omit = if self.style.empty_objects { value.is_omitted() } else { value.is_empty() };
+    pub(crate) fn member<T: Encode>(&mut self, name: &str, value: &T, always: bool, since: u8) {
+        let kept = self.style.empty_objects && since <= self.level;
+        let omit = if kept { value.is_omitted() } else { value.is_empty() };
         if always || !omit {
             self.key(name);
             value.encode(self);

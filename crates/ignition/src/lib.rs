@@ -1,11 +1,13 @@
 #![doc = include_str!("../README.md")]
 
+pub mod convert;
 pub mod data_url;
 pub mod decode;
 mod encode;
 #[cfg(feature = "yaml")]
 pub mod fuze;
 pub mod json;
+pub mod merge;
 mod parse;
 mod partition;
 mod path;

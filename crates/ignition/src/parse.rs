@@ -61,7 +61,7 @@ impl Config {
 
     /// The config as JSON.
     pub fn to_json(&self, style: Style) -> String {
-        let mut out = Writer::new(style);
+        let mut out = Writer::new(style, self.version.minor());
         match &self.body {
             Body::V1(config) => config.encode(&mut out),
             Body::V2(config) => config.encode(&mut out),

@@ -116,6 +116,14 @@ impl<'p> At<'p> {
         At { parent: Some(self), step: AtStep::Index(index) }
     }
 
+    /// The name of the innermost member, if the place is one.
+    pub(crate) fn last_key(&self) -> Option<&'p str> {
+        match self.step {
+            AtStep::Key(key) => Some(key),
+            AtStep::Root | AtStep::Index(_) => None,
+        }
+    }
+
     /// The path as a value.
     pub fn path(&self) -> Path {
         let mut steps = Vec::new();

@@ -19,6 +19,8 @@ const EXAMPLES: &str = "\
 EXAMPLES:
     ign validate node.ign                      say everything that is wrong, with line and column
     ign validate --report json - <node.ign     the same for programs
+    ign merge base.ign rack.ign node.ign       one config of three, the last wins
+    ign convert --to 3.4.0 node.ign            the same config in another version, or what would be lost
     ign transpile --dialect fuze node.yaml     Fuze to Ignition 2.0.0, as bootcfg v0.4.0 did";
 
 #[derive(Debug, Subcommand)]
@@ -33,6 +35,34 @@ pub(crate) enum Verb {
         /// Warnings fail too.
         #[arg(long)]
         strict: bool,
+    },
+    /// Merges configs: the later ones win.
+    Merge {
+        /// The first config.
+        parent: PathBuf,
+        /// Configs merged into it, in order.
+        #[arg(required = true)]
+        children: Vec<PathBuf>,
+        /// Says for every value of the result which file set it, instead of printing the result.
+        #[arg(long)]
+        origins: bool,
+    },
+    /// Rewrites a config in another version of the specification.
+    Convert {
+        /// The file; `-` is standard input.
+        file: PathBuf,
+        /// The version: 1, 2.0.0 to 2.4.0, 3.0.0 to 3.6.0, 3.7.0-experimental.
+        #[arg(long)]
+        to: String,
+        /// Mount points of the filesystems a 2.x config names: NAME=PATH,…
+        #[arg(long, value_delimiter = ',')]
+        fsmap: Vec<String>,
+        /// Drops what the version cannot say, with a warning, instead of failing.
+        #[arg(long)]
+        allow_loss: bool,
+        /// Converts partition sizes between MiB and sectors of 512 octets.
+        #[arg(long)]
+        sectors: bool,
     },
     /// Makes Ignition from YAML.
     Transpile {

@@ -1,8 +1,8 @@
 //! The objects of a Fuze config, named as in the YAML.
 
-use crate::decode::objects;
+use crate::decode::inputs;
 
-objects! {
+inputs! {
     /// A Fuze config.
     pub struct Config {
         /// Other configs to use.

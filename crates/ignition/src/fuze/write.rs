@@ -14,11 +14,11 @@ use crate::url::Url;
 /// Writes a config that was checked.
 pub(super) fn config(config: &Config) -> Result<String, Report> {
     let mut report = Report::default();
-    let mut out = Writer::new(Style::GO);
+    let mut out = Writer::new(Style::GO, 0);
     out.object(|out| {
         out.key("ignition");
         out.object(|out| {
-            out.member("version", &"2.0.0".to_owned(), true);
+            out.member("version", &"2.0.0".to_owned(), true, 0);
             out.key("config");
             out.object(|out| {
                 list(out, "append", &config.ignition.config.append, reference);
@@ -41,8 +41,8 @@ pub(super) fn config(config: &Config) -> Result<String, Report> {
         out.object(|out| {
             list(out, "units", &config.networkd.units, |out, unit| {
                 out.object(|out| {
-                    out.member("name", &unit.name, false);
-                    out.member("contents", &unit.contents, false);
+                    out.member("name", &unit.name, false, 0);
+                    out.member("contents", &unit.contents, false, 0);
                 });
             });
         });
@@ -147,14 +147,14 @@ fn reference(out: &mut Writer, reference: &ConfigReference) {
 fn disk(out: &mut Writer, disk: &Disk) {
     out.object(|out| {
         raw_member(out, "device", &disk.device);
-        out.member("wipeTable", &disk.wipe_table, false);
+        out.member("wipeTable", &disk.wipe_table, false, 0);
         list(out, "partitions", &disk.partitions, |out, partition| {
             out.object(|out| {
-                out.member("label", &partition.label, false);
-                out.member("number", &partition.number, true);
-                out.member("size", &size::sectors(&partition.size).unwrap_or_default(), true);
-                out.member("start", &size::sectors(&partition.start).unwrap_or_default(), true);
-                out.member("typeGuid", &partition.type_guid, false);
+                out.member("label", &partition.label, false, 0);
+                out.member("number", &partition.number, true, 0);
+                out.member("size", &size::sectors(&partition.size).unwrap_or_default(), true, 0);
+                out.member("start", &size::sectors(&partition.start).unwrap_or_default(), true, 0);
+                out.member("typeGuid", &partition.type_guid, false, 0);
             });
         });
     });
@@ -162,26 +162,26 @@ fn disk(out: &mut Writer, disk: &Disk) {
 
 fn raid(out: &mut Writer, raid: &Raid) {
     out.object(|out| {
-        out.member("name", &raid.name, true);
-        out.member("level", &raid.level, true);
+        out.member("name", &raid.name, true, 0);
+        out.member("level", &raid.level, true, 0);
         list(out, "devices", &raid.devices, |out, device| raw(out, device));
-        out.member("spares", &raid.spares, false);
+        out.member("spares", &raid.spares, false, 0);
     });
 }
 
 fn filesystem(out: &mut Writer, filesystem: &Filesystem) {
     out.object(|out| {
-        out.member("name", &filesystem.name, false);
+        out.member("name", &filesystem.name, false, 0);
         if let Some(mount) = &filesystem.mount {
             out.key("mount");
             out.object(|out| {
                 raw_member(out, "device", &mount.device);
-                out.member("format", &mount.format, false);
+                out.member("format", &mount.format, false, 0);
                 if let Some(create) = &mount.create {
                     out.key("create");
                     out.object(|out| {
-                        out.member("force", &create.force, false);
-                        out.member("options", &create.options, false);
+                        out.member("force", &create.force, false, 0);
+                        out.member("options", &create.options, false, 0);
                     });
                 }
             });
@@ -192,12 +192,12 @@ fn filesystem(out: &mut Writer, filesystem: &Filesystem) {
 
 fn file(out: &mut Writer, file: &File) {
     out.object(|out| {
-        out.member("filesystem", &file.filesystem, false);
+        out.member("filesystem", &file.filesystem, false, 0);
         raw_member(out, "path", &file.path);
         out.key("contents");
         out.object(|out| {
             let remote = &file.contents.remote;
-            out.member("compression", &remote.compression, false);
+            out.member("compression", &remote.compression, false, 0);
             if remote.url.is_empty() {
                 out.key("source");
                 out.raw("\"data:,");
@@ -209,24 +209,24 @@ fn file(out: &mut Writer, file: &File) {
             verification(out, &remote.verification);
         });
         // os.FileMode has 32 bits
-        out.member("mode", &(file.mode & 0xFFFF_FFFF), false);
+        out.member("mode", &(file.mode & 0xFFFF_FFFF), false, 0);
         for (name, owner) in [("user", &file.user), ("group", &file.group)] {
             out.key(name);
-            out.object(|out| out.member("id", &owner.id, false));
+            out.object(|out| out.member("id", &owner.id, false, 0));
         }
     });
 }
 
 fn unit(out: &mut Writer, unit: &Unit) {
     out.object(|out| {
-        out.member("name", &unit.name, false);
-        out.member("enable", &unit.enable, false);
-        out.member("mask", &unit.mask, false);
-        out.member("contents", &unit.contents, false);
+        out.member("name", &unit.name, false, 0);
+        out.member("enable", &unit.enable, false, 0);
+        out.member("mask", &unit.mask, false, 0);
+        out.member("contents", &unit.contents, false, 0);
         list(out, "dropins", &unit.dropins, |out, dropin| {
             out.object(|out| {
-                out.member("name", &dropin.name, false);
-                out.member("contents", &dropin.contents, false);
+                out.member("name", &dropin.name, false, 0);
+                out.member("contents", &dropin.contents, false, 0);
             });
         });
     });
@@ -234,9 +234,9 @@ fn unit(out: &mut Writer, unit: &Unit) {
 
 fn user(out: &mut Writer, user: &User) {
     out.object(|out| {
-        out.member("name", &user.name, false);
-        out.member("passwordHash", &user.password_hash, false);
-        out.member("sshAuthorizedKeys", &user.ssh_authorized_keys, false);
+        out.member("name", &user.name, false, 0);
+        out.member("passwordHash", &user.password_hash, false, 0);
+        out.member("sshAuthorizedKeys", &user.ssh_authorized_keys, false, 0);
         if let Some(new) = &user.create {
             out.key("create");
             create(out, new);
@@ -246,24 +246,24 @@ fn user(out: &mut Writer, user: &User) {
 
 fn create(out: &mut Writer, create: &UserCreate) {
     out.object(|out| {
-        out.member("uid", &create.uid, false);
-        out.member("gecos", &create.gecos, false);
-        out.member("homeDir", &create.home_dir, false);
-        out.member("noCreateHome", &create.no_create_home, false);
-        out.member("primaryGroup", &create.primary_group, false);
-        out.member("groups", &create.groups, false);
-        out.member("noUserGroup", &create.no_user_group, false);
-        out.member("system", &create.system, false);
-        out.member("noLogInit", &create.no_log_init, false);
-        out.member("shell", &create.shell, false);
+        out.member("uid", &create.uid, false, 0);
+        out.member("gecos", &create.gecos, false, 0);
+        out.member("homeDir", &create.home_dir, false, 0);
+        out.member("noCreateHome", &create.no_create_home, false, 0);
+        out.member("primaryGroup", &create.primary_group, false, 0);
+        out.member("groups", &create.groups, false, 0);
+        out.member("noUserGroup", &create.no_user_group, false, 0);
+        out.member("system", &create.system, false, 0);
+        out.member("noLogInit", &create.no_log_init, false, 0);
+        out.member("shell", &create.shell, false, 0);
     });
 }
 
 fn group(out: &mut Writer, group: &Group) {
     out.object(|out| {
-        out.member("name", &group.name, false);
-        out.member("gid", &group.gid, false);
-        out.member("passwordHash", &group.password_hash, false);
-        out.member("system", &group.system, false);
+        out.member("name", &group.name, false, 0);
+        out.member("gid", &group.gid, false, 0);
+        out.member("passwordHash", &group.password_hash, false, 0);
+        out.member("system", &group.system, false, 0);
     });
 }

@@ -4,6 +4,7 @@
 //! <https://coreos.github.io/ignition/specs/>.
 
 use crate::decode::objects;
+use crate::merge::Key;
 
 objects! {
     /// An Ignition config.
@@ -45,7 +46,7 @@ objects! {
         pin: Option<String> = "pin";
     }
     /// A directory.
-    pub struct Directory {
+    pub struct Directory (key = |this| Key::Text(&this.path)) {
         /// Group.
         group: NodeGroup = "group";
         /// Whether to replace what is there.
@@ -58,7 +59,7 @@ objects! {
         mode: Option<i64> = "mode";
     }
     /// A disk to partition.
-    pub struct Disk {
+    pub struct Disk (key = |this| Key::Text(&this.device)) {
         /// Absolute path of the device.
         device: String = "device" { always: true };
         /// Partitions.
@@ -67,14 +68,14 @@ objects! {
         wipe_table: Option<bool> = "wipeTable";
     }
     /// A file that changes a unit.
-    pub struct Dropin {
+    pub struct Dropin (key = |this| Key::Text(&this.name)) {
         /// The file.
         contents: Option<String> = "contents";
         /// File name, ending in `.conf`.
         name: String = "name" { always: true };
     }
     /// A file.
-    pub struct File {
+    pub struct File (key = |this| Key::Text(&this.path)) {
         /// Group.
         group: NodeGroup = "group";
         /// Whether to replace what is there.
@@ -91,7 +92,7 @@ objects! {
         mode: Option<i64> = "mode";
     }
     /// A filesystem on a device.
-    pub struct Filesystem {
+    pub struct Filesystem (key = |this| Key::Text(&this.device)) {
         /// Absolute path of the device.
         device: String = "device" { always: true };
         /// `ext4`, `btrfs`, `xfs`, `vfat`, `swap`, from 3.3 `none`, from 3.7 `virtiofs`.
@@ -110,7 +111,7 @@ objects! {
         wipe_filesystem: Option<bool> = "wipeFilesystem";
     }
     /// A header of an HTTP request.
-    pub struct HttpHeader {
+    pub struct HttpHeader (key = |this| Key::Text(&this.name), removes = |this| this.value.is_none()) {
         /// Name.
         name: String = "name" { always: true };
         /// Value; none removes the header at a merge.
@@ -137,14 +138,14 @@ objects! {
         replace: Resource = "replace";
     }
     /// Arguments of the kernel.
-    pub struct KernelArguments {
+    pub struct KernelArguments (before = super::shared::arguments) {
         /// Arguments to add.
         should_exist: Vec<String> = "shouldExist";
         /// Arguments to remove.
         should_not_exist: Vec<String> = "shouldNotExist";
     }
     /// A link.
-    pub struct Link {
+    pub struct Link (key = |this| Key::Text(&this.path)) {
         /// Group.
         group: NodeGroup = "group";
         /// Whether to replace what is there.
@@ -159,7 +160,7 @@ objects! {
         target: Option<String> = "target";
     }
     /// An encrypted volume.
-    pub struct Luks {
+    pub struct Luks (key = |this| Key::Text(&this.name)) {
         /// IBM Z secure element.
         cex: Cex = "cex" { since: 5 };
         /// Unlocking without a person.
@@ -198,7 +199,7 @@ objects! {
         name: Option<String> = "name";
     }
     /// A partition.
-    pub struct Partition {
+    pub struct Partition (key = partition_key) {
         /// GUID of the partition.
         guid: Option<String> = "guid";
         /// GPT label.
@@ -226,7 +227,7 @@ objects! {
         users: Vec<PasswdUser> = "users";
     }
     /// A group.
-    pub struct PasswdGroup {
+    pub struct PasswdGroup (key = |this| Key::Text(&this.name)) {
         /// Number.
         gid: Option<i64> = "gid";
         /// Name.
@@ -234,12 +235,12 @@ objects! {
         /// As in gshadow(5).
         password_hash: Option<String> = "passwordHash";
         /// Whether it should be there; default true.
-        should_exist: Option<bool> = "shouldExist" { since: 2 };
+        should_exist: Option<bool> = "shouldExist" { since: 2, default_on: true };
         /// A system group.
         system: Option<bool> = "system";
     }
     /// A user.
-    pub struct PasswdUser {
+    pub struct PasswdUser (key = |this| Key::Text(&this.name)) {
         /// Comment.
         gecos: Option<String> = "gecos";
         /// Other groups.
@@ -263,7 +264,7 @@ objects! {
         /// Login shell.
         shell: Option<String> = "shell";
         /// Whether it should be there; default true.
-        should_exist: Option<bool> = "shouldExist" { since: 2 };
+        should_exist: Option<bool> = "shouldExist" { since: 2, default_on: true };
         /// A system account.
         system: Option<bool> = "system";
         /// Number.
@@ -279,7 +280,7 @@ objects! {
         no_proxy: Vec<String> = "noProxy";
     }
     /// A software array.
-    pub struct Raid {
+    pub struct Raid (key = |this| Key::Text(&this.name)) {
         /// Absolute paths of its devices.
         devices: Vec<String> = "devices";
         /// Level, such as `raid1`.
@@ -292,7 +293,7 @@ objects! {
         spares: Option<i64> = "spares";
     }
     /// Something to fetch.
-    pub struct Resource {
+    pub struct Resource (key = |this| Key::Text(this.source.as_deref().unwrap_or_default())) {
         /// Nothing or `gzip`.
         compression: Option<String> = "compression";
         /// Headers of the request.
@@ -308,7 +309,7 @@ objects! {
         tls: Tls = "tls";
     }
     /// Disks, arrays, filesystems, files.
-    pub struct Storage {
+    pub struct Storage (before = super::shared::nodes) {
         /// Directories.
         directories: Vec<Directory> = "directories";
         /// Disks.
@@ -335,7 +336,7 @@ objects! {
         certificate_authorities: Vec<Resource> = "certificateAuthorities";
     }
     /// A Tang server.
-    pub struct Tang {
+    pub struct Tang (key = |this| Key::Text(&this.url)) {
         /// Its advertisement, for provisioning without it.
         advertisement: Option<String> = "advertisement" { since: 4 };
         /// Thumbprint of its key.
@@ -351,7 +352,7 @@ objects! {
         http_total: Option<i64> = "httpTotal";
     }
     /// A unit of systemd.
-    pub struct Unit {
+    pub struct Unit (key = |this| Key::Text(&this.name)) {
         /// The unit file.
         contents: Option<String> = "contents";
         /// Files that change the unit.
@@ -367,5 +368,14 @@ objects! {
     pub struct Verification {
         /// `sha512-` or (from 3.1) `sha256-` and hexadecimal digits.
         hash: Option<String> = "hash";
+    }
+}
+
+/// Partitions are the same by number, else by label.
+fn partition_key(partition: &Partition) -> Key<'_> {
+    match (partition.number, &partition.label) {
+        (0, Some(label)) => Key::Text(label),
+        (0, None) => Key::Text(""),
+        (number, _) => Key::Number(number),
     }
 }
