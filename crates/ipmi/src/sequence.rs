@@ -8,7 +8,6 @@ pub(crate) struct Outbound(u32);
 
 impl Outbound {
     /// Starts so that the next number is `first`.
-    #[cfg(test)]
     pub(crate) fn starting_at(first: u32) -> Self {
         Self(first.wrapping_sub(1))
     }
@@ -36,6 +35,9 @@ pub(crate) struct Window {
 impl Window {
     /// The window of RMCP+: 16 behind, 15 ahead, widened ahead to survive bursts of loss.
     pub(crate) const V20: Self = Self { highest: None, seen: 0, ahead: 1 << 16, behind: 16 };
+
+    /// The window of IPMI 1.5: 8 either way, widened ahead likewise.
+    pub(crate) const V15: Self = Self { highest: None, seen: 0, ahead: 1 << 16, behind: 8 };
 
     /// Takes a number that was authenticated; says whether its packet is new.
     pub(crate) fn accept(&mut self, number: u32) -> Result<(), Ignored> {

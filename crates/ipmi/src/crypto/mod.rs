@@ -3,6 +3,7 @@
 //! Pure functions of their arguments; random initialisation vectors come in as values. Used by both engines.
 
 pub mod aes_cbc;
+pub mod auth_code;
 pub mod cipher_suite;
 pub mod keys;
 pub mod packet;

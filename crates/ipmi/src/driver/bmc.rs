@@ -68,7 +68,7 @@ pub struct Bmc {
     socket: UdpSocket,
     session: Session,
     guid: [u8; 16],
-    suite: CipherSuite,
+    suite: Option<CipherSuite>,
     inbox: Vec<u8>,
     outbox: Vec<u8>,
     ignored: [u64; Ignored::REASONS],
@@ -99,7 +99,7 @@ impl Bmc {
             socket,
             session,
             guid: [0; 16],
-            suite: CipherSuite::SUITE_17,
+            suite: None,
             inbox: vec![0; MAX_DATAGRAM],
             outbox: Vec::new(),
             ignored: [0; Ignored::REASONS],
@@ -279,13 +279,13 @@ impl Bmc {
         self.execute(&GetBootOptions { parameter, set: 0, block: 0 }).await
     }
 
-    /// The managed system's GUID as RAKP 2 brought it.
+    /// The managed system's GUID as RAKP 2 brought it; zero in IPMI 1.5.
     pub fn managed_system_guid(&self) -> [u8; 16] {
         self.guid
     }
 
-    /// The suite in force.
-    pub fn suite(&self) -> CipherSuite {
+    /// The suite in force; `None` in IPMI 1.5.
+    pub fn suite(&self) -> Option<CipherSuite> {
         self.suite
     }
 

@@ -26,6 +26,9 @@ pub enum MachineError {
     /// It does not do this at all.
     #[error("not supported by this machine: {0}")]
     Unsupported(&'static str),
+    /// It answers with this completion code.
+    #[error("{0}")]
+    Completion(CompletionCode),
     /// It tried and failed.
     #[error("{doing}: {why}")]
     Failed {
@@ -42,6 +45,7 @@ impl MachineError {
         match self {
             Self::Unsupported(_) => CompletionCode::INVALID_FIELD,
             Self::Failed { .. } => CompletionCode::STATE,
+            Self::Completion(code) => *code,
         }
     }
 }
@@ -54,6 +58,16 @@ pub trait Machine: Send + 'static {
     fn boot_device(&mut self, flags: BootFlags) -> impl Future<Output = Result<(), MachineError>> + Send;
     /// Whether the power is on.
     fn status(&mut self) -> impl Future<Output = Result<bool, MachineError>> + Send;
+    /// Carries a command that was delegated (`responder::Config::delegate`); returns what follows the
+    /// completion code. By default there is none.
+    fn command(
+        &mut self,
+        _net_fn: u8,
+        _command: u8,
+        _data: &[u8],
+    ) -> impl Future<Output = Result<Vec<u8>, MachineError>> + Send {
+        async { Err(MachineError::Completion(CompletionCode::INVALID_COMMAND)) }
+    }
 }
 
 /// What a running virtual BMC tells.
@@ -194,10 +208,13 @@ async fn operate<M: Machine>(
     events: EventSink,
 ) {
     while let Some((ticket, call)) = calls.recv().await {
-        let outcome = match call {
+        let outcome = match &call {
+            MachineCall::Command { net_fn, command, data } => {
+                machine.command(*net_fn, *command, data).await.map(MachineAnswer::Data)
+            }
             MachineCall::Status => machine.status().await.map(MachineAnswer::Power),
-            MachineCall::Power(control) => machine.power(control).await.map(|()| MachineAnswer::Done),
-            MachineCall::Boot(flags) => machine.boot_device(flags).await.map(|()| MachineAnswer::Done),
+            MachineCall::Power(control) => machine.power(*control).await.map(|()| MachineAnswer::Done),
+            MachineCall::Boot(flags) => machine.boot_device(*flags).await.map(|()| MachineAnswer::Done),
         };
         let (answer, outcome) = match outcome {
             Ok(answer) => (answer, Ok(())),

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{BmcResponder, MachineAnswer, MachineCall};
+use super::{BmcResponder, Delegate, MachineAnswer, MachineCall};
 use crate::command::app::ChannelAuthCapabilities;
 use crate::command::chassis::{BootFlags, ChassisControl, ChassisStatus};
 use crate::wire::message::Message;
@@ -45,6 +45,11 @@ fn ok(data: Vec<u8>) -> Answer {
     Answer::Now(CompletionCode::OK, data)
 }
 
+fn delegated(message: &Message<'_>) -> Answer {
+    let (net_fn, command, data) = (message.net_fn, message.command, message.data.to_vec());
+    Answer::Machine(MachineCall::Command { net_fn, command, data })
+}
+
 fn refuse(code: CompletionCode) -> Answer {
     Answer::Now(code, Vec::new())
 }
@@ -63,6 +68,10 @@ fn required(net_fn: u8, command: u8) -> Privilege {
 impl BmcResponder {
     /// Commands that need no session (IPMI v2.0 §13.27.2, appendix G).
     pub(super) fn execute_sessionless(&mut self, message: &Message<'_>) -> Answer {
+        let known = matches!((message.net_fn, message.command), (0x06, 0x37 | 0x38 | 0x54));
+        if known && self.config.delegate == Delegate::Everything {
+            return delegated(message);
+        }
         match (message.net_fn, message.command) {
             (0x06, 0x38) => self.auth_capabilities(message.data),
             (0x06, 0x54) => self.cipher_suites(message.data),
@@ -83,8 +92,12 @@ impl BmcResponder {
             (message.net_fn, message.command),
             (0x00, 0x00..=0x02 | 0x08 | 0x09) | (0x06, 0x01 | 0x08 | 0x37 | 0x38 | 0x3b | 0x3c | 0x54)
         );
-        if !known || message.to_lun != 0 {
-            return refuse(CompletionCode::INVALID_COMMAND);
+        let own = matches!((message.net_fn, message.command), (0x06, 0x3b | 0x3c));
+        match self.config.delegate {
+            Delegate::Everything if !own => return delegated(message),
+            Delegate::Unknown if !known => return delegated(message),
+            _ if !known || message.to_lun != 0 => return refuse(CompletionCode::INVALID_COMMAND),
+            _ => {}
         }
         if level < required(message.net_fn, message.command) {
             return refuse(CompletionCode::PRIVILEGE);
@@ -126,7 +139,9 @@ impl BmcResponder {
                 ChassisStatus { power_state, last_event: 0, misc: 0, front_panel: None }.encode(&mut data);
                 (CompletionCode::OK, data)
             }
-            (MachineCall::Status, MachineAnswer::Done) => (CompletionCode::UNSPECIFIED, Vec::new()),
+            (MachineCall::Command { .. }, MachineAnswer::Data(data)) => (CompletionCode::OK, data),
+            (MachineCall::Command { .. }, _) => (CompletionCode::OK, Vec::new()),
+            (MachineCall::Status, _) => (CompletionCode::UNSPECIFIED, Vec::new()),
             (MachineCall::Power(control), _) => {
                 let boots = matches!(
                     control,
@@ -162,8 +177,9 @@ impl BmcResponder {
             status |= 0x20;
         }
         let v20 = channel & 0x80 != 0;
-        let auth_types = if v20 { 0x80 } else { 0 };
-        let extended = if v20 { 0x02 } else { 0 };
+        let types = self.config.auth_types.iter().fold(0, |bits, t| bits | 1 << t.to_wire());
+        let auth_types = types | if v20 { 0x80 } else { 0 };
+        let extended = if v20 { 0x02 | u8::from(types != 0) } else { 0 };
         let mut data = Vec::new();
         ChannelAuthCapabilities { channel: 0x01, auth_types, status, extended, oem: 0, oem_data: 0 }
             .encode(&mut data);

@@ -7,6 +7,8 @@ use crate::command::app::DeviceId;
 use crate::crypto::cipher_suite::CipherSuite;
 use crate::crypto::keys::Secret;
 use crate::session::UserName;
+use crate::wire::session::AuthType;
+use crate::wire::status::StatusCode;
 
 /// A user of the BMC.
 #[derive(Clone, Debug)]
@@ -19,6 +21,43 @@ pub struct User {
     pub privilege: Privilege,
     /// Whether the user may log in.
     pub enabled: bool,
+}
+
+/// Habits of real BMCs that a virtual one can take on; the default follows the specification.
+#[derive(Clone, Copy, Debug)]
+pub struct Habits {
+    /// Answer "highest level" (0) in Open Session by 0 instead of the level granted: ipmi_sim.
+    pub echo_privilege: bool,
+    /// Refuse Open Session with two octets instead of eight: ipmi_sim.
+    pub short_refusals: bool,
+    /// Refuse RAKP 1 in the full length of RAKP 2, with the code of an unnamed user without password:
+    /// ipmi_sim.
+    pub full_refusals: bool,
+    /// The status that refuses a suite; default "no matching suite" (11h).
+    pub refused_suite: StatusCode,
+}
+
+impl Default for Habits {
+    fn default() -> Self {
+        Self {
+            echo_privilege: false,
+            short_refusals: false,
+            full_refusals: false,
+            refused_suite: StatusCode::NO_MATCHING_SUITE,
+        }
+    }
+}
+
+/// Which commands go to the driver as [`super::MachineCall::Command`] instead of being answered here.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Delegate {
+    /// None: unknown commands are refused with C1h.
+    #[default]
+    Nothing,
+    /// Those this crate does not know.
+    Unknown,
+    /// All but the session's own (privilege level, close).
+    Everything,
 }
 
 /// Everything fixed about a virtual BMC.
@@ -34,6 +73,12 @@ pub struct Config {
     pub k_g: Secret,
     /// Suites that consoles may use; default 3 and 17.
     pub suites: Vec<CipherSuite>,
+    /// IPMI 1.5 authentication types that consoles may use, of none, MD5 and password; default none at all.
+    pub auth_types: Vec<AuthType>,
+    /// Departures from the specification.
+    pub habits: Habits,
+    /// Commands for the driver.
+    pub delegate: Delegate,
     /// Sessions at once, set-ups included; default 36. The longest idle set-up makes room for a new one.
     pub max_sessions: usize,
     /// Idle time after which a session is dropped; default 60 s (IPMI v2.0 §6.12.15).
@@ -61,6 +106,9 @@ impl Config {
             users: vec![User { name, password, privilege: Privilege::Administrator, enabled: true }],
             k_g: Secret::EMPTY,
             suites: vec![CipherSuite::SUITE_3, CipherSuite::SUITE_17],
+            auth_types: Vec::new(),
+            habits: Habits::default(),
+            delegate: Delegate::Nothing,
             max_sessions: 36,
             idle_timeout: Duration::from_secs(60),
         }

@@ -7,12 +7,13 @@
 mod commands;
 mod config;
 mod sessions;
+mod v15;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-pub use config::{Config, User};
+pub use config::{Config, Delegate, Habits, User};
 
 use crate::command::chassis::{BootFlags, ChassisControl};
 use crate::wire::asf::{self, Pong};
@@ -27,7 +28,8 @@ use sessions::Sessions;
 pub struct Ticket(u64);
 
 /// What only the machine can do or say.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum MachineCall {
     /// Is the power on?
     Status,
@@ -35,15 +37,26 @@ pub enum MachineCall {
     Power(ChassisControl),
     /// Boot from what these flags say; invalid flags take an earlier wish back.
     Boot(BootFlags),
+    /// A command this crate does not answer itself: [`Config::delegate`].
+    Command {
+        /// Network function.
+        net_fn: u8,
+        /// The command.
+        command: u8,
+        /// Its data.
+        data: Vec<u8>,
+    },
 }
 
 /// What the machine says.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum MachineAnswer {
     /// Done.
     Done,
     /// The power is on, or not.
     Power(bool),
+    /// Done, with the data that follow the completion code.
+    Data(Vec<u8>),
     /// It cannot; the completion code goes to the console.
     Failed(CompletionCode),
 }
@@ -175,13 +188,6 @@ impl BmcResponder {
         }
     }
 
-    fn handle_v15(&mut self, now: Instant, from: SocketAddr, packet: &V15<'_>) -> Result<(), Ignored> {
-        if packet.auth_type != AuthType::None || packet.session_id != 0 {
-            return Err(Ignored::Unexpected("an IPMI 1.5 session"));
-        }
-        self.handle_sessionless(now, from, Framing::V15, packet.payload)
-    }
-
     fn handle_v20(&mut self, now: Instant, from: SocketAddr, packet: &V20<'_>) -> Result<(), Ignored> {
         match packet.payload_type {
             PayloadType::OpenSessionRequest | PayloadType::Rakp1 | PayloadType::Rakp3 => {
@@ -231,32 +237,32 @@ impl BmcResponder {
 
     fn handle_sealed(&mut self, now: Instant, from: SocketAddr, packet: &V20<'_>) -> Result<(), Ignored> {
         let mut plain = std::mem::take(&mut self.opened);
-        let outcome = self.open_sealed(now, from, packet, &mut plain);
+        let slot = self.sessions.find(packet.session_id).ok_or(Ignored::Unexpected("no such session"));
+        let outcome = slot
+            .and_then(|slot| slot.open(now, from, packet, &mut plain))
+            .and_then(|level| self.handle_request(now, from, packet.session_id, level, &plain));
         self.opened = plain;
         outcome
     }
 
-    fn open_sealed(
+    /// A request inside a session, plain and proved.
+    fn handle_request(
         &mut self,
         now: Instant,
         from: SocketAddr,
-        packet: &V20<'_>,
-        plain: &mut Vec<u8>,
+        session: u32,
+        level: Privilege,
+        plain: &[u8],
     ) -> Result<(), Ignored> {
-        let slot = self.sessions.find(packet.session_id).ok_or(Ignored::Unexpected("no such session"))?;
-        let level = slot.open(now, from, packet, plain)?;
         let message = Message::parse(plain)?;
         if message.is_response() {
             return Err(Ignored::Unexpected("a response"));
         }
-        let path = ReturnPath {
-            to: from,
-            session: packet.session_id,
-            framing: Framing::V20,
-            request: OwnedMessage::new(&message),
-        };
+        let request = OwnedMessage::new(&message);
+        let path = ReturnPath { to: from, session, framing: Framing::V20, request };
         // The same request again under a new session sequence number: its answer was lost. It is not
         // carried out twice (IPMI v2.0 §6.12.12); while the machine still thinks, nothing is said.
+        let slot = self.sessions.find(session).ok_or(Ignored::Unexpected("no such session"))?;
         if let Some(data) = slot.remembered(now, &path.request) {
             self.send(path, &data);
             return Ok(());
@@ -267,7 +273,7 @@ impl BmcResponder {
         if self.waiting.iter().any(pending) {
             return Err(Ignored::Repeated);
         }
-        let answer = self.execute(now, packet.session_id, level, &message);
+        let answer = self.execute(now, session, level, &message);
         self.finish(now, path, answer);
         Ok(())
     }
@@ -285,7 +291,7 @@ impl BmcResponder {
     fn ask(&mut self, call: MachineCall, path: Option<ReturnPath>) {
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
-        self.waiting.push(Waiting { ticket, call, path });
+        self.waiting.push(Waiting { ticket, call: call.clone(), path });
         self.events.push_back(Event::Machine(ticket, call));
     }
 

@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::{BmcResponder, Event, OwnedMessage};
+use crate::crypto::auth_code::{Link15, PacketAuth};
 use crate::crypto::cipher_suite::CipherSuite;
 use crate::crypto::keys::{Exchange, Secret};
 use crate::crypto::packet::SessionKeys;
 use crate::sequence::{Outbound, Window};
 use crate::wire::open_session::{Accepted, OpenSessionRequest, OpenSessionResponse};
-use crate::wire::rakp::{NAME_ONLY, Rakp1, Rakp2, Rakp2Proof, Rakp3, Rakp4};
-use crate::wire::session::{PayloadType, V20};
+use crate::wire::rakp::{NAME_ONLY, Rakp1, Rakp2, Rakp2Proof, Rakp3, Rakp4, Rakp4Proof, Refusal};
+use crate::wire::session::{PayloadType, V15, V20};
 use crate::wire::status::StatusCode;
 use crate::{Entropy, Ignored, Privilege};
 
@@ -23,13 +24,17 @@ const MEMORY: Duration = Duration::from_secs(5);
 const SETUP_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
-enum Stage {
+pub(super) enum Stage {
     /// Open Session answered.
     Opened,
     /// RAKP 2 sent.
     Challenged { user: usize, role: u8, console_random: [u8; 16], bmc_random: [u8; 16], limit: Privilege },
     /// RAKP 4 sent.
     Active { keys: Box<SessionKeys>, inbound: Window, outbound: Outbound },
+    /// An IPMI 1.5 challenge was sent; `Slot::bmc_id` is the temporary id.
+    Challenged15 { auth: PacketAuth, challenge: [u8; 16] },
+    /// An IPMI 1.5 session was activated.
+    Active15(Link15),
 }
 
 /// One session or set-up.
@@ -38,20 +43,22 @@ pub(super) struct Slot {
     pub(super) bmc_id: u32,
     console_id: u32,
     suite: CipherSuite,
-    stage: Stage,
-    heard: Instant,
-    from: SocketAddr,
+    pub(super) stage: Stage,
+    pub(super) heard: Instant,
+    pub(super) from: SocketAddr,
     /// The last set-up message and its answer: a repeat gets the same answer.
-    last_setup: (Vec<u8>, Vec<u8>),
+    pub(super) last_setup: (Vec<u8>, Vec<u8>),
     pub(super) level: Privilege,
     pub(super) limit: Privilege,
     pub(super) user: usize,
+    /// The temporary id of an IPMI 1.5 session.
+    pub(super) alias: u32,
     answers: VecDeque<(Instant, OwnedMessage, Vec<u8>)>,
 }
 
 impl Slot {
     fn is_active(&self) -> bool {
-        matches!(self.stage, Stage::Active { .. })
+        matches!(self.stage, Stage::Active { .. } | Stage::Active15(_))
     }
 
     /// Checks and decrypts a packet of this session; says at which level its sender stands.
@@ -71,6 +78,47 @@ impl Slot {
         Ok(self.level)
     }
 
+    /// Checks a packet of this IPMI 1.5 session.
+    pub(super) fn open15(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        packet: &V15<'_>,
+        plain: &mut Vec<u8>,
+    ) -> Result<Privilege, Ignored> {
+        let Stage::Active15(link) = &mut self.stage else {
+            return Err(Ignored::Unexpected("the session is not set up"));
+        };
+        link.open(packet, plain)?;
+        (self.heard, self.from) = (now, from);
+        Ok(self.level)
+    }
+
+    /// A slot for a new set-up.
+    pub(super) fn new(
+        bmc_id: u32,
+        console_id: u32,
+        suite: CipherSuite,
+        stage: Stage,
+        now: Instant,
+        from: SocketAddr,
+    ) -> Self {
+        Self {
+            bmc_id,
+            console_id,
+            suite,
+            stage,
+            heard: now,
+            from,
+            last_setup: (Vec::new(), Vec::new()),
+            level: Privilege::User,
+            limit: Privilege::User,
+            user: 0,
+            alias: 0,
+            answers: VecDeque::new(),
+        }
+    }
+
     /// Appends a sealed datagram to the console.
     pub(super) fn seal(
         &mut self,
@@ -79,8 +127,13 @@ impl Slot {
         entropy: &mut Entropy,
         out: &mut Vec<u8>,
     ) {
-        let Stage::Active { keys, outbound, .. } = &mut self.stage else { return };
-        keys.seal(payload_type, self.console_id, outbound.take(), entropy.draw(), plain, out);
+        match &mut self.stage {
+            Stage::Active { keys, outbound, .. } => {
+                keys.seal(payload_type, self.console_id, outbound.take(), entropy.draw(), plain, out);
+            }
+            Stage::Active15(link) => link.seal(plain, out),
+            _ => {}
+        }
     }
 
     /// The answer this very request already got.
@@ -118,11 +171,32 @@ impl Sessions {
         self.slots.iter_mut().find(|slot| slot.bmc_id == bmc_id)
     }
 
+    /// The answer to Activate Session, for the console that lost it.
+    pub(super) fn activation(&self, temporary_id: u32, payload: &[u8]) -> Option<Vec<u8>> {
+        let slot = self.slots.iter().find(|slot| slot.alias == temporary_id && temporary_id != 0)?;
+        (slot.last_setup.0 == payload).then(|| slot.last_setup.1.clone())
+    }
+
     pub(super) fn remove(&mut self, bmc_id: u32) {
         self.slots.retain(|slot| slot.bmc_id != bmc_id);
     }
 
-    fn make_room(&mut self) -> bool {
+    pub(super) fn push(&mut self, slot: Slot) {
+        self.slots.push(slot);
+    }
+
+    /// An id no session has.
+    pub(super) fn fresh_id(&mut self, entropy: &mut Entropy) -> u32 {
+        loop {
+            let id = entropy.draw_id();
+            if self.find(id).is_none() {
+                return id;
+            }
+        }
+    }
+
+    /// Makes room for one more set-up, at the cost of the longest idle one.
+    pub(super) fn make_room(&mut self) -> bool {
         if self.slots.len() < self.limit {
             return true;
         }
@@ -145,6 +219,12 @@ impl Sessions {
     }
 }
 
+/// What follows the status of a refusal: privilege level, 0, the console's session id (§13.18).
+fn refusal_tail(privilege: u8, console_id: u32) -> [u8; 6] {
+    let [a, b, c, d] = console_id.to_le_bytes();
+    [privilege, 0, a, b, c, d]
+}
+
 impl BmcResponder {
     /// RMCP+ Open Session (IPMI v2.0 §13.17–18).
     pub(super) fn on_open_session(
@@ -165,48 +245,32 @@ impl BmcResponder {
         let suite = CipherSuite::from_algorithms(request.algorithms);
         let suite = suite.filter(|suite| self.config.suites.contains(suite));
         let refusal = match suite {
-            None => Some(StatusCode::NO_MATCHING_SUITE),
+            None => Some(self.config.habits.refused_suite),
             Some(_) if request.max_privilege > Privilege::Oem.to_wire() => Some(StatusCode::INVALID_ROLE),
             Some(_) if !self.sessions.make_room() => Some(StatusCode::NO_RESOURCES),
             Some(_) => None,
         };
         let (tag, console_id) = (request.tag, request.console_id);
         let granted = match request.max_privilege {
-            0 => Privilege::Administrator.to_wire(),
+            0 if !self.config.habits.echo_privilege => Privilege::Administrator.to_wire(),
             level => level,
-        };
-        let mut response = OpenSessionResponse {
-            tag,
-            status: refusal.unwrap_or(StatusCode::OK),
-            max_privilege: granted,
-            console_id,
-            accepted: None,
         };
         let mut reply = Vec::with_capacity(36);
         if let (Some(suite), None) = (suite, refusal) {
-            let mut bmc_id = self.entropy.draw_id();
-            while self.sessions.find(bmc_id).is_some() {
-                bmc_id = self.entropy.draw_id();
-            }
-            response.accepted = Some(Accepted { bmc_id, algorithms: request.algorithms });
-            response.encode(&mut reply);
+            let bmc_id = self.sessions.fresh_id(&mut self.entropy);
+            let algorithms = request.algorithms;
+            let accepted = Accepted { max_privilege: granted, console_id, bmc_id, algorithms };
+            OpenSessionResponse { tag, status: StatusCode::OK, outcome: Ok(accepted) }.encode(&mut reply);
             V20::encode_plain(PayloadType::OpenSessionResponse, &reply, out);
-            self.sessions.slots.push(Slot {
-                bmc_id,
-                console_id,
-                suite,
-                stage: Stage::Opened,
-                heard: now,
-                from,
-                last_setup: (payload.to_vec(), out.clone()),
-                level: Privilege::User,
-                limit: Privilege::User,
-                user: 0,
-                answers: VecDeque::new(),
-            });
+            let mut slot = Slot::new(bmc_id, console_id, suite, Stage::Opened, now, from);
+            slot.last_setup = (payload.to_vec(), out.clone());
+            self.sessions.push(slot);
         } else {
-            self.events.push_back(Event::Refused { from, status: response.status });
-            response.encode(&mut reply);
+            let status = refusal.unwrap_or(StatusCode::NO_MATCHING_SUITE);
+            self.events.push_back(Event::Refused { from, status });
+            let rest = refusal_tail(granted, console_id);
+            let rest = if self.config.habits.short_refusals { &[][..] } else { &rest[..] };
+            OpenSessionResponse { tag, status, outcome: Err(Refusal(rest)) }.encode(&mut reply);
             V20::encode_plain(PayloadType::OpenSessionResponse, &reply, out);
         }
         Ok(())
@@ -252,7 +316,23 @@ impl BmcResponder {
         let mut reply = Vec::with_capacity(80);
         match verdict {
             Err(status) => {
-                Rakp2 { tag, status, console_id, proof: None }.encode(&mut reply);
+                let mut rest = refusal_tail(0, console_id).to_vec();
+                if self.config.habits.full_refusals {
+                    let exchange = Exchange {
+                        authentication: slot.suite.authentication,
+                        console_id,
+                        bmc_id: slot.bmc_id,
+                        console_random: request.console_random,
+                        bmc_random: self.entropy.draw(),
+                        guid: self.config.guid,
+                        role: request.role,
+                        user: &[],
+                    };
+                    rest.extend_from_slice(&exchange.bmc_random);
+                    rest.extend_from_slice(&exchange.guid);
+                    rest.extend_from_slice(exchange.rakp2_code(&Secret::EMPTY).as_slice());
+                }
+                Rakp2 { tag, status, outcome: Err(Refusal(&rest)) }.encode(&mut reply);
                 self.events.push_back(Event::Refused { from, status });
                 let id = slot.bmc_id;
                 self.sessions.remove(id);
@@ -271,8 +351,9 @@ impl BmcResponder {
                     user: request.user,
                 };
                 let code = exchange.rakp2_code(&user.password);
-                let proof = Rakp2Proof { bmc_random, guid: self.config.guid, code: code.as_slice() };
-                Rakp2 { tag, status: StatusCode::OK, console_id, proof: Some(proof) }.encode(&mut reply);
+                let (guid, code) = (self.config.guid, code.as_slice());
+                let proof = Rakp2Proof { console_id, bmc_random, guid, code };
+                Rakp2 { tag, status: StatusCode::OK, outcome: Ok(proof) }.encode(&mut reply);
                 V20::encode_plain(PayloadType::Rakp2, &reply, out);
                 slot.stage = Stage::Challenged {
                     user: index,
@@ -330,7 +411,8 @@ impl BmcResponder {
         let mut reply = Vec::with_capacity(24);
         if !exchange.rakp3_code(password).matches(request.code) {
             let status = StatusCode::INVALID_INTEGRITY_CHECK;
-            Rakp4 { tag, status, console_id, code: &[] }.encode(&mut reply);
+            let rest = refusal_tail(0, console_id);
+            Rakp4 { tag, status, outcome: Err(Refusal(&rest)) }.encode(&mut reply);
             V20::encode_plain(PayloadType::Rakp4, &reply, out);
             self.events.push_back(Event::Refused { from, status });
             self.sessions.remove(bmc_id);
@@ -338,7 +420,8 @@ impl BmcResponder {
         }
         let sik = exchange.session_integrity_key(password, &self.config.k_g);
         let code = exchange.rakp4_code(&sik);
-        Rakp4 { tag, status: StatusCode::OK, console_id, code: code.as_slice() }.encode(&mut reply);
+        let proof = Rakp4Proof { console_id, code: code.as_slice() };
+        Rakp4 { tag, status: StatusCode::OK, outcome: Ok(proof) }.encode(&mut reply);
         V20::encode_plain(PayloadType::Rakp4, &reply, out);
         let keys = Box::new(SessionKeys::new(slot.suite, &sik, password));
         slot.stage = Stage::Active { keys, inbound: Window::V20, outbound: Outbound::default() };

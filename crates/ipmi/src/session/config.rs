@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::crypto::cipher_suite::CipherSuite;
 use crate::crypto::keys::Secret;
 use crate::wire::rakp::{MAX_USER_NAME, NAME_ONLY};
+use crate::wire::session::AuthType;
 
 /// Privilege levels (IPMI v2.0 §6.8, table 22-18).
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -44,6 +45,16 @@ impl Privilege {
             Self::Oem => 5,
         }
     }
+}
+
+/// Which kind of session.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Protocol {
+    /// RMCP+, the sessions of IPMI 2.0.
+    V20,
+    /// IPMI 1.5: nothing is encrypted and only 16 octets of the password count. With `None` the best type
+    /// the BMC offers of MD5, password and none is taken.
+    V15(Option<AuthType>),
 }
 
 /// How the BMC looks the user up (IPMI v2.0 §13.20).
@@ -125,6 +136,8 @@ impl Credentials {
 pub struct Config {
     /// Who logs in.
     pub credentials: Credentials,
+    /// Which kind of session; default RMCP+. IPMI 1.5 only when it is asked for by name.
+    pub protocol: Protocol,
     /// The highest level the session may use; default Administrator. A session starts at User and is
     /// raised to this level by the first request that needs more (IPMI v2.0 §22.18).
     pub privilege: Privilege,
@@ -149,6 +162,7 @@ impl Config {
     pub fn new(credentials: Credentials) -> Self {
         Self {
             credentials,
+            protocol: Protocol::V20,
             privilege: Privilege::Administrator,
             lookup: Lookup::NameOnly,
             suites: vec![CipherSuite::SUITE_17, CipherSuite::SUITE_3],

@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use super::request::Retry;
-use super::{Active, Event, Failure, Privilege, Session, State};
+use super::{Active, Event, Failure, Link, Privilege, Session, State};
 use crate::crypto::Code;
 use crate::crypto::cipher_suite::CipherSuite;
 use crate::crypto::keys::Exchange;
@@ -113,25 +113,14 @@ impl Session {
         if response.tag != handshake.tag {
             return Err(Ignored::Unexpected("another message tag"));
         }
-        let Some(accepted) = response.accepted else {
-            if response.console_id != 0 && response.console_id != handshake.console_id {
+        let accepted = match response.outcome {
+            Ok(accepted) => accepted,
+            Err(refusal) if !refusal.concerns(handshake.console_id) => {
                 return Err(Ignored::Unexpected("another session id"));
             }
-            if response.status.refuses_suite() {
-                if handshake.suites_left.is_empty() {
-                    self.fail(Failure::SuiteRefused(response.status));
-                } else {
-                    let suite = handshake.suites_left.remove(0);
-                    let left = std::mem::take(&mut handshake.suites_left);
-                    let retry = Retry::new(now, &self.config);
-                    self.open(now, suite, left, retry);
-                }
-            } else {
-                self.refused(response.status);
-            }
-            return Ok(());
+            Err(_) => return self.on_open_refused(now, response.status),
         };
-        if response.console_id != handshake.console_id {
+        if accepted.console_id != handshake.console_id {
             return Err(Ignored::Unexpected("another session id"));
         }
         if accepted.algorithms != handshake.suite.algorithms() {
@@ -145,6 +134,22 @@ impl Session {
         let role = self.config.role();
         Rakp1 { tag, bmc_id, console_random, role, user }.encode(&mut payload);
         self.advance(now, Step::Rakp1 { bmc_id, console_random }, PayloadType::Rakp1, &payload);
+        Ok(())
+    }
+
+    /// The next suite, if that is what the refusal is about; otherwise the end.
+    fn on_open_refused(&mut self, now: Instant, status: StatusCode) -> Result<(), Ignored> {
+        let State::Handshake(handshake) = &mut self.state else { return Ok(()) };
+        if !status.refuses_suite() {
+            self.refused(status);
+        } else if handshake.suites_left.is_empty() {
+            self.fail(Failure::SuiteRefused(status));
+        } else {
+            let suite = handshake.suites_left.remove(0);
+            let left = std::mem::take(&mut handshake.suites_left);
+            let retry = Retry::new(now, &self.config);
+            self.open(now, suite, left, retry);
+        }
         Ok(())
     }
 
@@ -165,20 +170,18 @@ impl Session {
         if rakp2.tag != handshake.tag {
             return Err(Ignored::Unexpected("another message tag"));
         }
-        let Some(proof) = rakp2.proof else {
-            if rakp2.console_id != 0 && rakp2.console_id != handshake.console_id {
-                return Err(Ignored::Unexpected("another session id"));
+        let proof = match rakp2.outcome {
+            Ok(proof) if proof.console_id == handshake.console_id => proof,
+            Err(refusal) if refusal.concerns(handshake.console_id) => {
+                match rakp2.status {
+                    // The half-open session was dropped by the BMC: begin again.
+                    StatusCode::INVALID_SESSION_ID | StatusCode::INACTIVE_SESSION_ID => self.restart(now),
+                    status => self.refused(status),
+                }
+                return Ok(());
             }
-            match rakp2.status {
-                // The half-open session was dropped by the BMC: begin again.
-                StatusCode::INVALID_SESSION_ID | StatusCode::INACTIVE_SESSION_ID => self.restart(now),
-                status => self.refused(status),
-            }
-            return Ok(());
+            _ => return Err(Ignored::Unexpected("another session id")),
         };
-        if rakp2.console_id != handshake.console_id {
-            return Err(Ignored::Unexpected("another session id"));
-        }
         let exchange = Exchange {
             authentication: handshake.suite.authentication,
             console_id: handshake.console_id,
@@ -222,24 +225,21 @@ impl Session {
         if message.tag != handshake.tag {
             return Err(Ignored::Unexpected("another message tag"));
         }
-        if message.status != StatusCode::OK {
-            if message.console_id != 0 && message.console_id != handshake.console_id {
-                return Err(Ignored::Unexpected("another session id"));
+        let proof = match message.outcome {
+            Ok(proof) if proof.console_id == handshake.console_id => proof,
+            Err(refusal) if refusal.concerns(handshake.console_id) => {
+                match message.status {
+                    StatusCode::INVALID_SESSION_ID | StatusCode::INACTIVE_SESSION_ID => self.restart(now),
+                    status => self.refused(status),
+                }
+                return Ok(());
             }
-            match message.status {
-                StatusCode::INVALID_SESSION_ID | StatusCode::INACTIVE_SESSION_ID => self.restart(now),
-                StatusCode::INVALID_INTEGRITY_CHECK => self.fail(Failure::WrongPassword),
-                status => self.refused(status),
-            }
-            return Ok(());
-        }
-        if message.console_id != handshake.console_id {
-            return Err(Ignored::Unexpected("another session id"));
-        }
-        if message.code.len() != rakp4.as_slice().len() {
+            _ => return Err(Ignored::Unexpected("another session id")),
+        };
+        if proof.code.len() != rakp4.as_slice().len() {
             return Err(ParseError::Length("RAKP 4 integrity check value").into());
         }
-        if !rakp4.matches(message.code) {
+        if !rakp4.matches(proof.code) {
             self.fail(Failure::WrongKg);
             return Ok(());
         }
@@ -248,14 +248,12 @@ impl Session {
         };
         let (console_id, suite) = (handshake.console_id, handshake.suite);
         let Step::Rakp3 { bmc_id, guid, keys, .. } = handshake.step else { return Ok(()) };
-        self.events.push_back(Event::Established { suite, guid });
+        self.events.push_back(Event::Established { suite: Some(suite), guid });
+        let (outbound, inbound) = (Outbound::default(), Window::V20);
         self.state = State::Active(Box::new(Active {
-            keys: *keys,
-            console_id,
+            link: Link::V20 { keys, console_id, outbound, inbound },
             bmc_id,
             guid,
-            outbound: Outbound::default(),
-            inbound: Window::V20,
             level: self.config.privilege.min(Privilege::User),
         }));
         self.idle_since = now;

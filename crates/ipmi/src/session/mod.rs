@@ -5,21 +5,25 @@
 
 mod config;
 mod handshake;
+mod handshake15;
 mod request;
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
-pub use config::{Config, Credentials, CredentialsError, Lookup, Privilege, UserName, UserNameTooLong};
+pub use config::{
+    Config, Credentials, CredentialsError, Lookup, Privilege, Protocol, UserName, UserNameTooLong,
+};
 pub use request::{Repeat, Request, RequestId};
 
-use crate::crypto::{cipher_suite::CipherSuite, packet::SessionKeys};
+use crate::crypto::{auth_code::Link15, cipher_suite::CipherSuite, packet::SessionKeys};
 use crate::entropy::Entropy;
 use crate::sequence::{Outbound, Window};
-use crate::wire::session::{Packet, PayloadType, V20};
+use crate::wire::session::{Packet, PayloadType, V15, V20};
 use crate::wire::{message::Message, status::StatusCode};
 use crate::{CompletionCode, Ignored, ParseError};
 use handshake::Handshake;
+use handshake15::Handshake15;
 use request::{Pending, Requests, Retry};
 
 /// Why a session cannot be had, or ended.
@@ -54,9 +58,9 @@ pub enum Failure {
 pub enum Event {
     /// The session stands; requests go out from now on.
     Established {
-        /// The suite in force.
-        suite: CipherSuite,
-        /// The managed system's GUID as RAKP 2 brought it.
+        /// The suite in force; `None` in IPMI 1.5.
+        suite: Option<CipherSuite>,
+        /// The managed system's GUID as RAKP 2 brought it; zero in IPMI 1.5, which has none.
         guid: [u8; 16],
     },
     /// A request was answered.
@@ -83,21 +87,47 @@ pub enum Event {
     Closed,
 }
 
+/// How packets of the session are numbered and protected.
+#[derive(Debug)]
+enum Link {
+    V20 { keys: Box<SessionKeys>, console_id: u32, outbound: Outbound, inbound: Window },
+    V15(Link15),
+}
+
 #[derive(Debug)]
 pub(crate) struct Active {
-    keys: SessionKeys,
-    console_id: u32,
+    link: Link,
     bmc_id: u32,
     guid: [u8; 16],
-    outbound: Outbound,
-    inbound: Window,
     /// The level the BMC has us at (IPMI v2.0 §22.18): User at first.
     level: Privilege,
+}
+
+impl Active {
+    fn seal(&mut self, payload_type: PayloadType, entropy: &mut Entropy, plain: &[u8]) -> Vec<u8> {
+        let mut datagram = Vec::with_capacity(plain.len() + 64);
+        match &mut self.link {
+            Link::V20 { keys, outbound, .. } => {
+                let number = outbound.take();
+                keys.seal(payload_type, self.bmc_id, number, entropy.draw(), plain, &mut datagram);
+            }
+            Link::V15(link) => link.seal(plain, &mut datagram),
+        }
+        datagram
+    }
+
+    fn suite(&self) -> Option<CipherSuite> {
+        match &self.link {
+            Link::V20 { keys, .. } => Some(keys.suite()),
+            Link::V15(_) => None,
+        }
+    }
 }
 
 #[derive(Debug)]
 enum State {
     Handshake(Box<Handshake>),
+    Handshake15(Box<Handshake15>),
     Active(Box<Active>),
     Over,
 }
@@ -128,7 +158,10 @@ impl Session {
             opened: Vec::new(),
             idle_since: now,
         };
-        session.start_handshake(now);
+        match session.config.protocol {
+            Protocol::V20 => session.start_handshake(now),
+            Protocol::V15(auth_type) => session.start_handshake15(now, auth_type),
+        }
         session
     }
 
@@ -142,10 +175,11 @@ impl Session {
     /// Sends a payload of another type inside the session (SOL). Returns false if there is no session.
     pub fn send_payload(&mut self, now: Instant, payload_type: PayloadType, data: &[u8]) -> bool {
         let State::Active(active) = &mut self.state else { return false };
+        if matches!(active.link, Link::V15(_)) {
+            return false; // IPMI 1.5 carries messages alone
+        }
         self.idle_since = now;
-        let mut datagram = Vec::with_capacity(data.len() + 64);
-        let sequence = active.outbound.take();
-        active.keys.seal(payload_type, active.bmc_id, sequence, self.entropy.draw(), data, &mut datagram);
+        let datagram = active.seal(payload_type, &mut self.entropy, data);
         self.outbox.push_back(datagram);
         true
     }
@@ -175,7 +209,7 @@ impl Session {
     /// The suite in force, once the session stands.
     pub fn suite(&self) -> Option<CipherSuite> {
         match &self.state {
-            State::Active(active) => Some(active.keys.suite()),
+            State::Active(active) => active.suite(),
             _ => None,
         }
     }
@@ -191,23 +225,28 @@ impl Session {
             Packet::V20(packet) => match &self.state {
                 State::Handshake(_) => self.handle_handshake(now, &packet),
                 State::Active(_) => self.handle_sealed(now, &packet),
-                State::Over => Err(Ignored::Unexpected("the session is over")),
+                _ => Err(Ignored::Unexpected("no RMCP+ session")),
             },
-            Packet::V15(_) => Err(Ignored::Unexpected("an IPMI 1.5 packet")),
+            Packet::V15(packet) => match &self.state {
+                State::Handshake15(_) => self.handle_handshake15(now, &packet),
+                State::Active(_) => self.handle_signed(now, &packet),
+                _ => Err(Ignored::Unexpected("no IPMI 1.5 session")),
+            },
             Packet::Asf(_) => Err(Ignored::Unexpected("an ASF message")),
         }
     }
 
     fn handle_sealed(&mut self, now: Instant, packet: &V20<'_>) -> Result<(), Ignored> {
         let State::Active(active) = &mut self.state else { return Err(Ignored::Unexpected("no session")) };
-        if packet.session_id != active.console_id {
+        let Link::V20 { keys, console_id, inbound, .. } = &mut active.link else {
+            return Err(Ignored::Unexpected("an RMCP+ packet in an IPMI 1.5 session"));
+        };
+        if packet.session_id != *console_id {
             return Err(Ignored::Unexpected("another session id"));
         }
         let mut plain = std::mem::take(&mut self.opened);
-        let verdict = active.keys.open(packet, &mut plain).and_then(|()| {
-            if active.keys.suite().integrity.size() > 0 || packet.sequence != 0 {
-                active.inbound.accept(packet.sequence)?;
-            }
+        let verdict = keys.open(packet, &mut plain).and_then(|()| {
+            inbound.accept(packet.sequence)?;
             match packet.payload_type {
                 PayloadType::Ipmi => Ok(None),
                 // RAKP 4 sealed in the new session: the BMC took our repeated RAKP 3 for data.
@@ -225,6 +264,21 @@ impl Session {
             }
             Err(ignored) => Err(ignored),
         };
+        self.opened = plain;
+        outcome
+    }
+
+    fn handle_signed(&mut self, now: Instant, packet: &V15<'_>) -> Result<(), Ignored> {
+        let State::Active(active) = &mut self.state else { return Err(Ignored::Unexpected("no session")) };
+        let Link::V15(link) = &mut active.link else {
+            return Err(Ignored::Unexpected("an IPMI 1.5 packet in an RMCP+ session"));
+        };
+        if packet.session_id != link.session_id {
+            return Err(Ignored::Unexpected("another session id"));
+        }
+        let mut plain = std::mem::take(&mut self.opened);
+        let verdict = link.open(packet, &mut plain);
+        let outcome = verdict.and_then(|()| self.handle_message(now, &plain));
         self.opened = plain;
         outcome
     }
@@ -296,13 +350,10 @@ impl Session {
 
     /// Seals one request under a fresh session sequence number; returns the datagram for exact repeats.
     fn transmit_request(&mut self, now: Instant, request: &Request, sequence: u8) -> Vec<u8> {
-        let mut datagram = Vec::with_capacity(128);
-        let State::Active(active) = &mut self.state else { return datagram };
+        let State::Active(active) = &mut self.state else { return Vec::new() };
         let mut message = Vec::with_capacity(64);
         request.encode(sequence, &mut message);
-        let number = active.outbound.take();
-        let iv = self.entropy.draw();
-        active.keys.seal(PayloadType::Ipmi, active.bmc_id, number, iv, &message, &mut datagram);
+        let datagram = active.seal(PayloadType::Ipmi, &mut self.entropy, &message);
         self.idle_since = now;
         self.outbox.push_back(datagram.clone());
         datagram
@@ -312,6 +363,7 @@ impl Session {
     pub fn handle_timeout(&mut self, now: Instant) {
         match &self.state {
             State::Handshake(_) => self.handshake_timeout(now),
+            State::Handshake15(_) => self.handshake15_timeout(now),
             State::Active(_) => {
                 while let Some(sequence) = self.requests.due(now) {
                     self.retry_request(now, sequence);
@@ -379,6 +431,7 @@ impl Session {
     pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.state {
             State::Handshake(handshake) => Some(handshake.deadline()),
+            State::Handshake15(handshake) => Some(handshake.deadline()),
             State::Active(_) => match (self.requests.next_deadline(), self.keep_alive_at()) {
                 (Some(a), Some(b)) => Some(a.min(b)),
                 (a, b) => a.or(b),

@@ -19,30 +19,48 @@ pub struct OpenSessionRequest {
 
 /// The BMC accepts or refuses (IPMI v2.0 §13.18, table 13-10).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct OpenSessionResponse {
+pub struct OpenSessionResponse<'a> {
     /// The request's tag.
     pub tag: u8,
     /// The outcome.
     pub status: StatusCode,
-    /// Highest privilege level granted.
-    pub max_privilege: u8,
-    /// The console's session id, 0 when a refusal left it out.
-    pub console_id: u32,
-    /// What only an acceptance holds.
-    pub accepted: Option<Accepted>,
+    /// What an acceptance holds; of a refusal the octets behind the status, as many as the BMC sent.
+    pub outcome: Result<Accepted, Refusal<'a>>,
 }
 
-/// The part of an Open Session Response that refusals leave out.
+/// The body of an accepting Open Session Response.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Accepted {
+    /// Highest privilege level granted; some BMCs return the 0 they were asked with.
+    pub max_privilege: u8,
+    /// The console's session id.
+    pub console_id: u32,
     /// The BMC's session id.
     pub bmc_id: u32,
     /// The numbers of the chosen algorithms.
     pub algorithms: Algorithms,
 }
 
-/// One of the three algorithm blocks: type, 0, 0, length 8, number, 0, 0, 0. Length 0 is a wildcard that
-/// lets the BMC choose (§13.17); it reads as `None`.
+/// What follows the status code of a refusal: nothing (ipmi_sim), two octets and the console's session id
+/// (the specification), or more.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Refusal<'a>(pub &'a [u8]);
+
+impl Refusal<'_> {
+    /// The console's session id, if the refusal names it.
+    pub fn console_id(&self) -> Option<u32> {
+        let mut reader = Reader::new(self.0);
+        reader.u16("").and_then(|_| reader.u32("")).ok()
+    }
+
+    /// Whether it may be meant for the set-up with this console session id.
+    pub fn concerns(&self, console_id: u32) -> bool {
+        self.console_id().is_none_or(|id| id == console_id || id == 0)
+    }
+}
+
+/// One of the three algorithm blocks: type, 0, 0, length 8, number, 0, 0, 0. Length 0, the
+/// wildcard that lets the BMC choose (§13.17), is refused: nobody sends it.
 fn algorithm(reader: &mut Reader<'_>, expected: u8) -> Result<u8, ParseError> {
     let [kind, _, _, length, number, _, _, _] = reader.array("algorithm payload")?;
     if kind != expected {
@@ -87,33 +105,34 @@ impl OpenSessionRequest {
     }
 }
 
-impl OpenSessionResponse {
-    /// Reads the payload. Refusals are taken in the three lengths BMCs send: 2, 4 and 8 octets and more.
-    pub fn parse(payload: &[u8]) -> Result<Self, ParseError> {
+impl<'a> OpenSessionResponse<'a> {
+    /// Reads the payload.
+    pub fn parse(payload: &'a [u8]) -> Result<Self, ParseError> {
         let mut reader = Reader::new(payload);
         let [tag, status] = reader.array("Open Session Response")?;
         let status = StatusCode(status);
         if status != StatusCode::OK {
-            let max_privilege = reader.u8("").unwrap_or(0) & 0x0f;
-            let _ = reader.u8("");
-            let console_id = reader.u32("").unwrap_or(0);
-            return Ok(Self { tag, status, max_privilege, console_id, accepted: None });
+            return Ok(Self { tag, status, outcome: Err(Refusal(reader.rest())) });
         }
         let [max_privilege, _] = reader.array("granted privilege level")?;
         let console_id = reader.u32("console session id")?;
         let bmc_id = reader.u32("managed system session id")?;
-        let accepted = Accepted { bmc_id, algorithms: algorithms(&mut reader)? };
-        let max_privilege = max_privilege & 0x0f;
-        Ok(Self { tag, status, max_privilege, console_id, accepted: Some(accepted) })
+        let algorithms = algorithms(&mut reader)?;
+        let accepted = Accepted { max_privilege: max_privilege & 0x0f, console_id, bmc_id, algorithms };
+        Ok(Self { tag, status, outcome: Ok(accepted) })
     }
 
-    /// Appends the payload; a refusal has 8 octets.
+    /// Appends the payload.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&[self.tag, self.status.0, self.max_privilege, 0]);
-        out.extend_from_slice(&self.console_id.to_le_bytes());
-        if let Some(accepted) = &self.accepted {
-            out.extend_from_slice(&accepted.bmc_id.to_le_bytes());
-            encode_algorithms(&accepted.algorithms, out);
+        out.extend_from_slice(&[self.tag, self.status.0]);
+        match &self.outcome {
+            Err(refusal) => out.extend_from_slice(refusal.0),
+            Ok(accepted) => {
+                out.extend_from_slice(&[accepted.max_privilege, 0]);
+                out.extend_from_slice(&accepted.console_id.to_le_bytes());
+                out.extend_from_slice(&accepted.bmc_id.to_le_bytes());
+                encode_algorithms(&accepted.algorithms, out);
+            }
         }
     }
 }

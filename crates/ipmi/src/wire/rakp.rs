@@ -1,5 +1,6 @@
 //! RAKP messages 1 to 4: both sides prove that they know the password (IPMI v2.0 §13.20–13.23).
 
+pub use super::open_session::Refusal;
 use super::{Reader, status::StatusCode};
 use crate::ParseError;
 
@@ -30,15 +31,15 @@ pub struct Rakp2<'a> {
     pub tag: u8,
     /// The outcome.
     pub status: StatusCode,
-    /// The console's session id, 0 when a refusal left it out.
-    pub console_id: u32,
-    /// What only a success holds.
-    pub proof: Option<Rakp2Proof<'a>>,
+    /// What a success holds; of a refusal the octets behind the status.
+    pub outcome: Result<Rakp2Proof<'a>, Refusal<'a>>,
 }
 
-/// The part of RAKP 2 that refusals leave out.
+/// The body of a successful RAKP 2.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Rakp2Proof<'a> {
+    /// The console's session id.
+    pub console_id: u32,
     /// The BMC's random number.
     pub bmc_random: [u8; 16],
     /// The managed system's GUID.
@@ -67,7 +68,14 @@ pub struct Rakp4<'a> {
     pub tag: u8,
     /// The outcome.
     pub status: StatusCode,
-    /// The console's session id, 0 when a refusal left it out.
+    /// What a success holds; of a refusal the octets behind the status.
+    pub outcome: Result<Rakp4Proof<'a>, Refusal<'a>>,
+}
+
+/// The body of a successful RAKP 4.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Rakp4Proof<'a> {
+    /// The console's session id.
     pub console_id: u32,
     /// The integrity check value: 0, 12 or 16 octets.
     pub code: &'a [u8],
@@ -101,31 +109,34 @@ impl<'a> Rakp1<'a> {
 }
 
 impl<'a> Rakp2<'a> {
-    /// Reads the payload. Refusals may end after the status or after the session id.
+    /// Reads the payload.
     pub fn parse(payload: &'a [u8]) -> Result<Self, ParseError> {
         let mut reader = Reader::new(payload);
         let [tag, status] = reader.array("RAKP 2")?;
         let status = StatusCode(status);
         if status != StatusCode::OK {
-            let console_id = reader.u16("").and_then(|_| reader.u32("")).unwrap_or(0);
-            return Ok(Self { tag, status, console_id, proof: None });
+            return Ok(Self { tag, status, outcome: Err(Refusal(reader.rest())) });
         }
         let _reserved = reader.u16("RAKP 2 reserved")?;
         let console_id = reader.u32("console session id")?;
         let bmc_random = reader.array("managed system random number")?;
         let guid = reader.array("managed system GUID")?;
-        let proof = Rakp2Proof { bmc_random, guid, code: reader.rest() };
-        Ok(Self { tag, status, console_id, proof: Some(proof) })
+        let proof = Rakp2Proof { console_id, bmc_random, guid, code: reader.rest() };
+        Ok(Self { tag, status, outcome: Ok(proof) })
     }
 
     /// Appends the payload.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&[self.tag, self.status.0, 0, 0]);
-        out.extend_from_slice(&self.console_id.to_le_bytes());
-        if let Some(proof) = &self.proof {
-            out.extend_from_slice(&proof.bmc_random);
-            out.extend_from_slice(&proof.guid);
-            out.extend_from_slice(proof.code);
+        out.extend_from_slice(&[self.tag, self.status.0]);
+        match &self.outcome {
+            Err(refusal) => out.extend_from_slice(refusal.0),
+            Ok(proof) => {
+                out.extend_from_slice(&[0, 0]);
+                out.extend_from_slice(&proof.console_id.to_le_bytes());
+                out.extend_from_slice(&proof.bmc_random);
+                out.extend_from_slice(&proof.guid);
+                out.extend_from_slice(proof.code);
+            }
         }
     }
 }
@@ -148,24 +159,29 @@ impl<'a> Rakp3<'a> {
 }
 
 impl<'a> Rakp4<'a> {
-    /// Reads the payload. Refusals may end after the status or after the session id.
+    /// Reads the payload.
     pub fn parse(payload: &'a [u8]) -> Result<Self, ParseError> {
         let mut reader = Reader::new(payload);
         let [tag, status] = reader.array("RAKP 4")?;
         let status = StatusCode(status);
         if status != StatusCode::OK {
-            let console_id = reader.u16("").and_then(|_| reader.u32("")).unwrap_or(0);
-            return Ok(Self { tag, status, console_id, code: &[] });
+            return Ok(Self { tag, status, outcome: Err(Refusal(reader.rest())) });
         }
         let _reserved = reader.u16("RAKP 4 reserved")?;
         let console_id = reader.u32("console session id")?;
-        Ok(Self { tag, status, console_id, code: reader.rest() })
+        Ok(Self { tag, status, outcome: Ok(Rakp4Proof { console_id, code: reader.rest() }) })
     }
 
     /// Appends the payload.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&[self.tag, self.status.0, 0, 0]);
-        out.extend_from_slice(&self.console_id.to_le_bytes());
-        out.extend_from_slice(self.code);
+        out.extend_from_slice(&[self.tag, self.status.0]);
+        match &self.outcome {
+            Err(refusal) => out.extend_from_slice(refusal.0),
+            Ok(proof) => {
+                out.extend_from_slice(&[0, 0]);
+                out.extend_from_slice(&proof.console_id.to_le_bytes());
+                out.extend_from_slice(proof.code);
+            }
+        }
     }
 }
