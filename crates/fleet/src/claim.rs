@@ -3,7 +3,7 @@
 
 use crate::attempt::Phase;
 use crate::decide::{Boot, Decision};
-use crate::fleet::Fleet;
+use crate::fleet::{AlarmKind, Fleet};
 use crate::identity::{ClaimSecret, MachineId, Sighting};
 use crate::order::{Claim, Claimer, OrderState, Role};
 use crate::sabotage::Rule;
@@ -104,7 +104,7 @@ impl Fleet {
             at(other)
         );
         self.freeze(boot.order, why.clone());
-        self.alarm(now, Some(boot.machine), why.clone());
+        self.alarm(now, boot.machine, AlarmKind::Claimer, why.clone());
         ClaimRefused::SecondClaimer(why)
     }
 

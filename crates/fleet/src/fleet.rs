@@ -24,10 +24,21 @@ use crate::unknown::UnknownRing;
 const EVENT_QUEUE: usize = 8192;
 /// The same alarm about the same machine is not raised again within this time.
 const ALARM_REPEAT: Duration = Duration::from_secs(60);
-/// Most alarms remembered for that.
-const ALARMS: usize = 256;
 /// Ended orders kept per machine, beside the latest.
 const ENDED_ORDERS: usize = 16;
+
+/// What an alarm is about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
+pub(crate) enum AlarmKind {
+    /// A sighting contradicts the record.
+    Sighting,
+    /// A second claimer.
+    Claimer,
+    /// A BMC with another GUID.
+    Bmc,
+    /// A registration contradicts the record.
+    Registration,
+}
 
 /// What a timer belongs to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
@@ -67,7 +78,7 @@ pub struct Fleet {
     pub(crate) removed: Option<crate::sabotage::Rule>,
     pub(crate) by_peer: HashMap<IpAddr, (MachineId, Timestamp)>,
     pub(crate) early: VecDeque<Early>,
-    alarms: BTreeMap<(Option<MachineId>, String), Timestamp>,
+    alarms: BTreeMap<(MachineId, AlarmKind), Timestamp>,
     timers: BTreeSet<(Timestamp, Timer)>,
     timer_of: BTreeMap<Timer, Timestamp>,
     pub(crate) clock: Clock,
@@ -346,7 +357,7 @@ impl Fleet {
             self.records.push_back(Record::Event(event.clone()));
         }
         let (per_machine, total) = (self.config.timeline_per_machine, self.config.timeline_total);
-        let seqs = self.timeline.keep(event.clone(), per_machine, total);
+        let seqs = self.timeline.keep(event.clone(), durable, per_machine, total);
         if !seqs.is_empty() {
             self.records.push_back(Record::ForgetEvents { seqs });
         }
@@ -357,11 +368,12 @@ impl Fleet {
         self.events.push_back(event);
     }
 
-    /// Raises an alarm, unless the same one was raised within the last minute.
-    pub(crate) fn alarm(&mut self, now: Timestamp, machine: Option<MachineId>, text: String) {
+    /// Raises an alarm, unless one of the same kind about the same machine was raised within the last minute:
+    /// its text may be a forger's, so it does not count.
+    pub(crate) fn alarm(&mut self, now: Timestamp, machine: MachineId, kind: AlarmKind, text: String) {
         self.alarms.retain(|_, at| now.since(*at) < ALARM_REPEAT);
-        if self.alarms.len() < ALARMS && self.alarms.insert((machine, text.clone()), now).is_none() {
-            self.event(machine, EventKind::Alarm { text });
+        if self.alarms.insert((machine, kind), now).is_none() {
+            self.event(Some(machine), EventKind::Alarm { text });
         }
     }
 

@@ -142,7 +142,7 @@ pub struct Machine {
     /// When it last registered.
     #[serde(default)]
     pub registered_at: Option<Timestamp>,
-    /// The public key of the system that registered; later registrations need it.
+    /// The key of the system that registered; later registrations need it.
     #[serde(default)]
     pub key: Option<crate::register::AgentKey>,
     /// How many boot attempts it has had.

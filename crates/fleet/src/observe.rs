@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::attempt::Phase;
 use crate::decide::Identity;
-use crate::fleet::Fleet;
+use crate::fleet::{AlarmKind, Fleet};
 use crate::identity::{ClaimSecret, MachineId, OrderId, Sighting, Uuid};
 use crate::machine::Lifecycle;
 use crate::order::{OrderState, Role};
@@ -260,7 +260,7 @@ impl Fleet {
             }
             Identity::Unknown(_) => Err(Ignored::Unknown),
             Identity::Contradicts(id, why) => {
-                self.alarm(now, Some(id), why);
+                self.alarm(now, id, AlarmKind::Sighting, why);
                 Err(Ignored::Conflict)
             }
         }
@@ -459,7 +459,10 @@ impl Fleet {
             Some(known) if known.matches(guid) => Ok(id),
             Some(known) => {
                 let address = bmc.address;
-                self.alarm(now, Some(id), format!("BMC at {address} shows GUID {guid}, recorded is {known}: addresses swapped? no power, no boot write"));
+                let text = format!(
+                    "BMC at {address} shows GUID {guid}, recorded is {known}: addresses swapped? no power, no boot write"
+                );
+                self.alarm(now, id, AlarmKind::Bmc, text);
                 Err(Ignored::OtherBmc)
             }
             None => {

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::Phase;
-use crate::fleet::Fleet;
+use crate::fleet::{AlarmKind, Fleet};
 use crate::identity::{ClaimSecret, Mac, MachineId, Uuid};
 use crate::machine::{Facts, Interface, Lifecycle, Machine};
 use crate::order::{OrderState, Role};
@@ -24,16 +24,15 @@ const MAX_HOST_KEYS: usize = 8;
 /// Most digests kept.
 const MAX_DIGESTS: usize = 256;
 
-/// The public key of a registered system, whose signature over the request the driver has checked.
+/// What a registered system shows at later registrations: 32 random octets that its agent chose and sent with
+/// the first one, under the claim. Never printed by `Debug`.
 #[derive(Clone, Copy, Eq, PartialEq, Ord, PartialOrd, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AgentKey(pub [u8; 32]);
 
 impl fmt::Debug for AgentKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AgentKey(")?;
-        self.0.iter().take(4).try_for_each(|octet| write!(f, "{octet:02x}"))?;
-        f.write_str("…)")
+        f.write_str("AgentKey(…)")
     }
 }
 
@@ -42,7 +41,7 @@ impl fmt::Debug for AgentKey {
 pub struct Registration {
     /// The claim of its order; needed the first time.
     pub claim: Option<ClaimSecret>,
-    /// Its key, when the driver has checked its signature; later registrations need the first one's.
+    /// Its key; later registrations need the one of the first.
     pub key: Option<AgentKey>,
     /// The address that it speaks from.
     pub peer: Option<IpAddr>,
@@ -202,7 +201,7 @@ impl Fleet {
         if let Some(order) = self.latest_order(id).filter(|order| order.is_open()).map(|order| order.id) {
             self.freeze(order, why.clone());
         }
-        self.alarm(now, Some(id), why.clone());
+        self.alarm(now, id, AlarmKind::Registration, why.clone());
         RegisterRefused::Conflict(why)
     }
 }

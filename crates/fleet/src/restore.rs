@@ -55,7 +55,10 @@ impl Fleet {
                     fleet.seq = fleet.seq.max(event.seq);
                     let (per_machine, total) =
                         (fleet.config.timeline_per_machine, fleet.config.timeline_total);
-                    fleet.timeline.keep(event, per_machine, total);
+                    let seqs = fleet.timeline.keep(event, true, per_machine, total);
+                    if !seqs.is_empty() {
+                        fleet.push_record(Record::ForgetEvents { seqs });
+                    }
                 }
                 Record::ForgetEvents { .. } | Record::ForgetOrder { .. } => {}
             }

@@ -197,38 +197,37 @@ fn with(what: &str, by: &str) -> String {
 /// The events kept in memory: so many per machine, so many in all, the oldest dropped.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Timeline {
-    events: BTreeMap<u64, Event>,
+    events: BTreeMap<u64, (Event, bool)>,
     per_machine: BTreeMap<MachineId, VecDeque<u64>>,
     others: VecDeque<u64>,
 }
 
 impl Timeline {
-    /// Keeps `event`; returns the sequence numbers that had to go.
-    pub(crate) fn keep(&mut self, event: Event, per_machine: usize, total: usize) -> Vec<u64> {
+    /// Keeps `event`, which is in the store when `durable`; returns what has to go from the store.
+    pub(crate) fn keep(&mut self, event: Event, durable: bool, per_machine: usize, total: usize) -> Vec<u64> {
         let (seq, machine) = (event.seq, event.machine);
-        self.events.insert(seq, event);
-        let mut gone = Vec::new();
+        self.events.insert(seq, (event, durable));
         let queue = match machine {
             Some(machine) => self.per_machine.entry(machine).or_default(),
             None => &mut self.others,
         };
         queue.push_back(seq);
-        if queue.len() > per_machine.max(1) {
-            gone.extend(queue.pop_front().filter(|old| self.events.remove(old).is_some()));
-        }
+        let oldest = if queue.len() > per_machine.max(1) { queue.pop_front() } else { None };
+        let mut gone: Vec<_> =
+            oldest.and_then(|old| self.events.remove(&old).map(|kept| (old, kept))).into_iter().collect();
         while self.events.len() > total.max(1) {
-            gone.extend(self.events.pop_first().map(|(old, _)| old));
+            gone.extend(self.events.pop_first());
         }
-        gone
+        gone.into_iter().filter(|(_, (_, durable))| *durable).map(|(seq, _)| seq).collect()
     }
 
     /// The events of a machine, oldest first.
     pub(crate) fn of(&self, machine: MachineId) -> impl Iterator<Item = &Event> {
-        self.per_machine.get(&machine).into_iter().flatten().filter_map(|seq| self.events.get(seq))
+        self.per_machine.get(&machine).into_iter().flatten().filter_map(|seq| Some(&self.events.get(seq)?.0))
     }
 
     /// Events after `seq`, oldest first.
     pub(crate) fn after(&self, seq: u64) -> impl Iterator<Item = &Event> {
-        self.events.range(seq.saturating_add(1)..).map(|(_, event)| event)
+        self.events.range(seq.saturating_add(1)..).map(|(_, (event, _))| event)
     }
 }

@@ -448,3 +448,36 @@ fn the_inventory_is_stable_and_inert() {
     assert!(text.ends_with("}\n") && !text.contains("{{"));
     assert_eq!(text, inventory::list_text(&fleet.clone(), Include::Registered));
 }
+
+// issue 8: a million unknown MACs: memory and disk flat. FLEET_UNKNOWN=1000000 sends as many.
+#[test]
+fn a_flood_of_unknown_machines_leaves_nothing_durable() {
+    let (mut fleet, _) = fleet();
+    while fleet.poll_record().is_some() {}
+    let many: u32 = std::env::var("FLEET_UNKNOWN").map_or(50_000, |text| text.parse().unwrap());
+    for n in 0..many {
+        let [a, b, c, d] = n.to_be_bytes();
+        let sighting = Sighting::of(Mac([2, 9, a, b, c, d]))
+            .with_uuid(Uuid([a, b, c, d, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3]));
+        assert!(matches!(fleet.decide(secs(1), &sighting), Decision::Observe { reason: Reason::UnknownMac }));
+        assert_eq!(
+            fleet.observe(secs(1), Observation::Seen { sighting, stage: Stage::Firmware }),
+            Err(Ignored::Unknown)
+        );
+    }
+    assert_eq!((fleet.unknown().len(), fleet.unknown_dropped()), (1024, u64::from(many) - 1024));
+    assert!(fleet.events_after(0, usize::MAX).len() <= 512);
+    assert_eq!(fleet.poll_record(), None);
+    assert!(fleet.events_dropped() > 0 || many < 8192);
+    // Forged contradictions are told once a minute, whatever they say.
+    for n in 0..10_000u32 {
+        let [a, b, c, d] = n.to_be_bytes();
+        let forged =
+            Sighting { uuid: Some(Uuid([a, b, c, d, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 8])), ..sighting() };
+        assert_eq!(
+            fleet.observe(secs(2), Observation::Seen { sighting: forged, stage: Stage::Firmware }),
+            Err(Ignored::Conflict)
+        );
+    }
+    assert!(std::iter::from_fn(|| fleet.poll_record()).count() <= 1);
+}
