@@ -59,6 +59,28 @@ impl Budget {
         Ok(())
     }
 
+    /// Accepts what a function of the caller's has made: strings count, and values may not nest deeper than can be
+    /// printed or dropped.
+    pub(crate) fn take_result(&mut self, result: &Value) -> Result<(), Refusal> {
+        if let Value::String(text) = result {
+            return self.take_memory(text.len());
+        }
+        let mut visited = 0_usize;
+        let mut open = vec![(result, 0_usize)];
+        while let Some((value, depth)) = open.pop() {
+            if depth > fmt::MAX_NESTING {
+                return Err(Refusal::Depth);
+            }
+            visited += 1;
+            match value {
+                Value::List(list) => open.extend(list.iter().map(|item| (item, depth + 1))),
+                Value::Map(map) => open.extend(map.iter().map(|(_, item)| (item, depth + 1))),
+                _ => {}
+            }
+        }
+        self.take_work(visited * 4)
+    }
+
     /// Work on long strings counts: a step for each 64 bytes.
     fn take_work(&mut self, bytes: usize) -> Result<(), Refusal> {
         let steps = u64::try_from(bytes / 64).unwrap_or(u64::MAX);
@@ -166,7 +188,7 @@ impl Builtin {
         let second = || rest.first().unwrap_or(&Slot::Invalid);
         Ok(match self {
             Self::And | Self::Or => first.clone(),
-            Self::Call => call(first, rest)?,
+            Self::Call => call(first, rest, budget)?,
             Self::Eq => truth(eq(first, rest, budget)?),
             Self::Ne => truth(!eq(first, rest, budget)?),
             Self::Lt => truth(lt(first, second(), budget)?),
@@ -266,13 +288,15 @@ fn le(a: &Slot<'_>, b: &Slot<'_>, budget: &mut Budget) -> Result<bool, Refusal> 
     Ok(equal(a, b)?)
 }
 
-fn call<'a>(function: &Slot<'a>, arguments: &[Slot<'a>]) -> Result<Slot<'a>, Refusal> {
+fn call<'a>(function: &Slot<'a>, arguments: &[Slot<'a>], budget: &mut Budget) -> Result<Slot<'a>, Refusal> {
     match function.concrete() {
         None => Err(Refusal::Error("call of nil".to_owned())),
         Some(Value::Function(function)) => {
             function.check(arguments.len()).map_err(|want| format!("wrong number of args: {want}"))?;
             let values: Vec<_> = arguments.iter().map(Slot::to_value).collect();
-            Ok(Slot::Boxed(Cow::Owned(function.call(&values)?)))
+            let result = function.call(&values)?;
+            budget.take_result(&result)?;
+            Ok(Slot::Boxed(Cow::Owned(result)))
         }
         Some(other) => Err(Refusal::Error(format!("non-function of type {}", other.type_name()))),
     }

@@ -350,15 +350,9 @@ impl<'a, 'o> Machine<'a, 'o> {
     fn builtin(&mut self, function: Builtin, count: usize, piped: bool) -> Result<(), Fault> {
         let from = self.gather(count, piped);
         let arguments = self.stack.get(from..).unwrap_or_default();
-        let result = function.call(arguments, &mut self.budget).map_err(|refusal| match refusal {
-            Refusal::Arguments(message) => Fault::new(Kind::Call, message),
-            Refusal::Error(message) => {
-                Fault::new(Kind::Call, format!("error calling {}: {message}", function.name()))
-            }
-            Refusal::Memory => self.memory_fault(),
-            Refusal::Steps => self.steps_fault(),
-            Refusal::Depth => nesting_fault(),
-        })?;
+        let result = function
+            .call(arguments, &mut self.budget)
+            .map_err(|refusal| self.refused(refusal, function.name()))?;
         self.stack.truncate(from);
         self.stack.push(result);
         Ok(())
@@ -375,9 +369,7 @@ impl<'a, 'o> Machine<'a, 'o> {
         let result = function
             .call(&arguments)
             .map_err(|message| Fault::new(Kind::Call, format!("error calling {name}: {message}")))?;
-        if let Value::String(text) = &result {
-            self.budget.take_memory(text.len()).map_err(|_| self.memory_fault())?;
-        }
+        self.budget.take_result(&result).map_err(|refusal| self.refused(refusal, name))?;
         self.stack.truncate(from);
         self.stack.push(Slot::Boxed(Cow::Owned(result)));
         Ok(())
@@ -491,6 +483,17 @@ impl<'a, 'o> Machine<'a, 'o> {
         Ok(())
     }
 
+    /// What a function's refusal means for the rendering.
+    fn refused(&self, refusal: Refusal, name: &str) -> Fault {
+        match refusal {
+            Refusal::Arguments(message) => Fault::new(Kind::Call, message),
+            Refusal::Error(message) => Fault::new(Kind::Call, format!("error calling {name}: {message}")),
+            Refusal::Memory => self.memory_fault(),
+            Refusal::Steps => self.steps_fault(),
+            Refusal::Depth => nesting_fault(),
+        }
+    }
+
     fn steps_fault(&self) -> Fault {
         Fault::new(Kind::StepLimit, format!("exceeded maximum number of steps ({})", self.limits.steps))
     }
@@ -577,5 +580,5 @@ fn output_fault(stop: Stop) -> Fault {
 }
 
 fn nesting_fault() -> Fault {
-    Fault::new(Kind::DepthLimit, "printed values nest too deep")
+    Fault::new(Kind::DepthLimit, "values nest too deep")
 }

@@ -13,8 +13,8 @@ pub struct Limits {
     /// Steps: about one for each operand, call, piece of text and turn of a loop, more for long strings.
     /// Default 1,000,000, some tens of milliseconds.
     pub steps: u64,
-    /// Templates within templates. Default 100,000, as in Go. (Values within values that are printed are bounded
-    /// by 1,000 besides.)
+    /// Templates within templates. Default 100,000, as in Go. (Values within values are
+    /// bounded by 1,000 besides, when they are printed or come from an added function.)
     pub depth: usize,
 }
 

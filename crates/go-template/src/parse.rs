@@ -15,6 +15,8 @@ use crate::unicode::is_blank;
 pub(crate) struct Tree {
     pub(crate) name: Vec<u8>,
     pub(crate) chunk: Chunk,
+    /// Where its definition starts.
+    start: usize,
     /// The variables in scope, by number, in the order of their declarations.
     scope: Vec<u32>,
     /// How often each is in scope.
@@ -363,7 +365,8 @@ impl Parser<'_> {
         let chunk =
             Chunk { name: String::from_utf8_lossy(&name).as_ref().into(), blank: true, ..Chunk::default() };
         let dollar = self.variable_number(b"$");
-        let mut tree = Tree { name, chunk, scope: Vec::new(), declared: HashMap::new(), ranges: 0 };
+        let mut tree =
+            Tree { name, chunk, start: self.action, scope: Vec::new(), declared: HashMap::new(), ranges: 0 };
         tree.declare(dollar);
         self.trees.push(tree);
     }
@@ -372,14 +375,14 @@ impl Parser<'_> {
     /// with content are an error.
     fn close_tree(&mut self) -> Parsed<()> {
         self.emit(Op::Return, self.last);
-        let Some(Tree { name, chunk, .. }) = self.trees.pop() else { return Ok(()) };
+        let Some(Tree { name, chunk, start, .. }) = self.trees.pop() else { return Ok(()) };
         let old = self.program.templates.get(&name).and_then(|&at| self.program.chunks.get(at));
         if old.is_none_or(|old| old.blank) {
             self.program.templates.insert(name, self.program.chunks.len());
             self.program.chunks.push(chunk);
         } else if !chunk.blank {
             let message = format!("multiple definition of template {:?}", chunk.name);
-            return Err(self.error(self.last, &message));
+            return Err(self.error(Token { start, ..self.last }, &message));
         }
         Ok(())
     }
