@@ -13,6 +13,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -72,10 +73,19 @@ fn helper_lab() {
 }
 
 /// Starts a lab and waits until it stands; its mark, its outer process and its directory.
-fn start(dir: &Path) -> (String, Child) {
+fn start(dir: &Path, user: Option<u32>) -> (String, Child) {
     let mark = format!("{}-{}", std::process::id(), dir.file_name().unwrap().to_string_lossy());
     let log = fs::File::create(dir.join("test.log")).unwrap();
-    let outer = Command::new(std::env::current_exe().unwrap())
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    if let Some(user) = user {
+        // The lab and its program where this user can reach them.
+        let program = dir.join("program");
+        fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+        std::os::unix::fs::chown(dir, Some(user), Some(user)).unwrap();
+        command = Command::new(program);
+        command.uid(user).gid(user).current_dir(dir);
+    }
+    let outer = command
         .args(["helper_lab", "--exact", "--nocapture"])
         .env(MARK, &mark)
         .env("KPC_LAB_ACCEL", "tcg") // no guest runs: the trial of KVM would only cost time
@@ -144,13 +154,13 @@ fn sockets_below(dir: &Path) -> Vec<PathBuf> {
 }
 
 /// Stands a lab up, ends its outer process by `signal`, and looks for what is left.
-fn ends_with(signal: Signal, name: &str) {
+fn ends_with(signal: Signal, name: &str, user: Option<u32>) {
     if parts().is_none() {
         return;
     }
     let dir = tempfile::Builder::new().prefix(name).tempdir().unwrap();
     let before = interfaces();
-    let (mark, mut outer) = start(dir.path());
+    let (mark, mut outer) = start(dir.path(), user);
     let standing = marked(&mark);
     let count = |name: &str| standing.iter().filter(|comm| *comm == name).count();
     assert_eq!((count("qemu-system-x86"), count("unshare")), (2, 1), "{standing:?}");
@@ -177,10 +187,29 @@ fn ends_with(signal: Signal, name: &str) {
 
 #[test]
 fn kill_9_of_the_outer_process_leaves_nothing() {
-    ends_with(Signal::SIGKILL, "kpc-lab-kill");
+    ends_with(Signal::SIGKILL, "kpc-lab-kill", None);
 }
 
 #[test]
 fn sigterm_leaves_nothing() {
-    ends_with(Signal::SIGTERM, "kpc-lab-term");
+    ends_with(Signal::SIGTERM, "kpc-lab-term", None);
+}
+
+/// A user that nobody gave anything: namespaces of users, stream sockets instead of taps.
+#[test]
+fn a_lab_stands_and_ends_without_root() {
+    const NOBODY: u32 = 65_534;
+    let may = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--net", "true"])
+        .uid(NOBODY)
+        .gid(NOBODY)
+        .status();
+    let reads = |path: PathBuf| {
+        Command::new("test").arg("-r").arg(path).uid(NOBODY).gid(NOBODY).status().unwrap().success()
+    };
+    if !parts().is_some_and(|parts| reads(parts.kernel)) || !may.unwrap().success() {
+        eprintln!("skipped: no parts that everybody can read, or no namespaces without root here");
+        return;
+    }
+    ends_with(Signal::SIGKILL, "kpc-lab-user", Some(NOBODY));
 }

@@ -50,7 +50,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let start = Instant::now();
     let parts = Parts::find(Path::new("target/lab-parts"))?;
     let mut lab = Lab::up(&LabConfig { dir, parts, machines, capture: true })?;
-    println!("{:6.1} lab up, {:?}", start.elapsed().as_secs_f64(), lab.accelerator());
+    println!("{:6.1} lab up, {:?}, {:?}", start.elapsed().as_secs_f64(), lab.accelerator(), lab.attachment());
     serve(&mut lab, value("proxy="))?;
     let _bmcs = Bmcs::start(&lab, "lab", "lab-secret")?;
     let start = Instant::now();
@@ -98,7 +98,8 @@ fn serve(lab: &mut Lab, proxy: Option<String>) -> Result<(), Box<dyn std::error:
     http.args(["httpd", "-f", "-p", "10.77.0.1:8080", "-h"]).arg(&assets);
     let mut dnsmasq = deploy.command("dnsmasq");
     dnsmasq.args([
-        "-k",
+        "--no-daemon",
+        "--pid-file=",
         "--conf-file=/dev/null",
         "--port=0",
         "--user=root",

@@ -14,7 +14,7 @@ use testkit::PcapWriter;
 use crate::error::{LabError, Result};
 
 /// ETH_P_ALL, in network order as socket(2) wants it.
-const EVERY_PROTOCOL: i32 = (3_u16).to_be() as i32;
+pub(crate) const EVERY_PROTOCOL: i32 = (3_u16).to_be() as i32;
 /// Longer TCP frames are the contents of files: they would only push out what matters.
 const LONGEST_TCP: u32 = 1000;
 const WHOLE_FRAME: u32 = 262_144;

@@ -1,15 +1,15 @@
 //! The lab's network: a bridge in the supervisor's namespace, a namespace for the deploy host, one for the existing
-//! lease server, BMC addresses on the bridge, a tap per machine. Called by `Lab::up`.
+//! lease server, BMC addresses on the bridge, a port per machine. Called by `Lab::up`.
 //!
 //! ```text
-//! deploy 10.77.0.1 ─┐                       ┌─ tap0 … tapN (machines, leases 10.77.0.100–199)
+//! deploy 10.77.0.1 ─┐                       ┌─ port0 … portN (machines, leases 10.77.0.100–199)
 //! leases 10.77.0.2 ─┴─ br0 (10.77.1.11 …) ──┘
 //! ```
 
 use std::net::Ipv4Addr;
 use std::process::Command;
 
-use crate::error::Result;
+use crate::error::{LabError, Result};
 use crate::namespace::{Namespace, quiet_ipv6};
 use crate::process::run;
 
@@ -30,10 +30,43 @@ pub fn bmc_address(index: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 77, 1, index.saturating_add(11))
 }
 
-/// The name of the tap of machine `index`.
+/// The bridge port of machine `index`: its tap, or one end of its veth.
 #[must_use]
-pub fn tap_name(index: u8) -> String {
-    format!("tap{index}")
+pub fn port_name(index: u8) -> String {
+    format!("port{index}")
+}
+
+/// The other end of the veth of machine `index`, where there are no taps.
+#[must_use]
+pub fn pump_name(index: u8) -> String {
+    format!("pump{index}")
+}
+
+/// How machines are plugged into the bridge.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Attachment {
+    /// QEMU opens a tap itself.
+    Tap,
+    /// QEMU speaks over a stream socket to a [`crate::Pump`]: where /dev/net/tun is not for this user.
+    Stream,
+}
+
+impl Attachment {
+    /// Taps where they can be had; `KPC_LAB_NET=tap` or `stream` decides otherwise.
+    ///
+    /// # Errors
+    /// [`LabError::Config`] when the variable says something else.
+    pub fn choose() -> Result<Self> {
+        match std::env::var("KPC_LAB_NET").as_deref() {
+            Ok("tap") => Ok(Self::Tap),
+            Ok("stream") => Ok(Self::Stream),
+            Ok(other) => Err(LabError::Config(format!("KPC_LAB_NET={other}: tap or stream"))),
+            Err(_) => {
+                let tun = std::fs::File::options().read(true).write(true).open("/dev/net/tun");
+                Ok(if tun.is_ok() { Self::Tap } else { Self::Stream })
+            }
+        }
+    }
 }
 
 /// The namespaces that stand.
@@ -48,11 +81,11 @@ pub struct Network {
 }
 
 impl Network {
-    /// Lays the cables in the namespace of the caller, which must be its own. `machines` taps and BMC addresses.
+    /// Lays the cables in the namespace of the caller, which must be its own. `machines` ports and BMC addresses.
     ///
     /// # Errors
     /// What `ip` says, with the whole command.
-    pub fn up(machines: u8) -> Result<Self> {
+    pub fn up(machines: u8, attachment: Attachment) -> Result<Self> {
         quiet_ipv6()?;
         ip("link set lo up")?;
         // A forward delay of 15 s would eat the first DISCOVERs; snooping would eat router solicitations.
@@ -62,10 +95,19 @@ impl Network {
         ip(&format!("addr add 10.77.1.1/24 dev {BRIDGE}"))?;
         ip(&format!("route add 10.77.0.0/24 dev {BRIDGE}"))?;
         for index in 0..machines {
-            let tap = tap_name(index);
             ip(&format!("addr add {}/24 dev {BRIDGE}", bmc_address(index)))?;
-            ip(&format!("tuntap add dev {tap} mode tap"))?;
-            ip(&format!("link set {tap} master {BRIDGE} up"))?;
+            let port = port_name(index);
+            match attachment {
+                Attachment::Tap => ip(&format!("tuntap add dev {port} mode tap"))?,
+                Attachment::Stream => {
+                    let pump = pump_name(index);
+                    ip(&format!("link add {port} type veth peer name {pump}"))?;
+                    // One segment at a time: a frame as long as the sender's offload makes it would reach the machine.
+                    ip(&format!("link set {port} gso_max_segs 1"))?;
+                    ip(&format!("link set {pump} addrgenmode none up"))?;
+                }
+            }
+            ip(&format!("link set {port} master {BRIDGE} up"))?;
         }
         let network =
             Self { switch: Namespace::current()?, deploy: Namespace::new()?, leases: Namespace::new()? };

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::machine::{Firmware, Machine};
-use crate::network::tap_name;
+use crate::network::port_name;
 use crate::parts::Parts;
 
 /// What executes the guest's instructions.
@@ -22,6 +22,8 @@ pub enum Accelerator {
 pub struct Files<'a> {
     /// The generated boot medium.
     pub medium: &'a Path,
+    /// The socket of its [`crate::Pump`]; `None`: a tap.
+    pub stream: Option<&'a Path>,
     /// This machine's own copy of OVMF's variables.
     pub ovmf_vars: &'a Path,
 }
@@ -42,8 +44,10 @@ pub fn command(parts: &Parts, machine: &Machine, files: Files<'_>, accelerator: 
     command.args(["-S", "-no-shutdown"]);
     command.arg("-serial").arg(option("file:", &machine.serial));
     command.arg("-qmp").arg(format!("unix:{},server=on,wait=off", escape(&machine.qmp)));
-    let tap = tap_name(machine.index);
-    command.arg("-netdev").arg(format!("tap,id=net,ifname={tap},script=no,downscript=no"));
+    command.arg("-netdev").arg(match files.stream {
+        None => format!("tap,id=net,ifname={},script=no,downscript=no", port_name(machine.index)),
+        Some(path) => format!("stream,id=net,server=off,addr.type=unix,addr.path={}", escape(path)),
+    });
     let mac = machine.mac;
     match firmware {
         Firmware::BiosMedium => {

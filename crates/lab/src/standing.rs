@@ -10,9 +10,10 @@ use crate::dir;
 use crate::error::{LabError, Result};
 use crate::kvm;
 use crate::machine::{Firmware, Machine, MachineSpec};
-use crate::network::{BRIDGE, MAX_MACHINES, Network};
+use crate::network::{Attachment, BRIDGE, MAX_MACHINES, Network, pump_name};
 use crate::parts::Parts;
 use crate::process::Process;
+use crate::pump::Pump;
 use crate::qemu::{self, Accelerator, Files};
 use crate::{initrd, lease_server, medium};
 
@@ -39,8 +40,10 @@ pub struct Lab {
     dir: PathBuf,
     network: Network,
     accelerator: Accelerator,
+    attachment: Attachment,
     machines: Vec<Machine>,
     processes: Vec<Process>,
+    pumps: Vec<Pump>,
     capture: Option<Capture>,
 }
 
@@ -63,7 +66,8 @@ impl Lab {
         let sockets = dir::private_sockets(dir)?;
         lay_out_files(parts, dir)?;
         let accelerator = kvm::choose(parts, dir)?;
-        let network = Network::up(count)?;
+        let attachment = Attachment::choose()?;
+        let network = Network::up(count, attachment)?;
         let logs = dir.join("logs");
         let capture =
             config.capture.then(|| Capture::start(BRIDGE, &dir.join("capture.pcap"))).transpose()?;
@@ -73,13 +77,19 @@ impl Lab {
             dir: dir.clone(),
             network,
             accelerator,
+            attachment,
             machines: Vec::new(),
             processes: vec![lease],
+            pumps: Vec::new(),
             capture,
         };
         for (index, spec) in (0_u8..).zip(&config.machines) {
             let machine = Machine::new(index, spec.clone(), &logs, &sockets);
-            lab.processes.push(start(parts, &machine, dir, accelerator)?);
+            let stream = (attachment == Attachment::Stream).then(|| sockets.join(format!("{index}.net")));
+            if let Some(path) = &stream {
+                lab.pumps.push(Pump::start(&pump_name(index), path)?);
+            }
+            lab.processes.push(start(parts, &machine, dir, accelerator, stream.as_deref())?);
             lab.machines.push(machine);
         }
         lab.wait_for_machines()?;
@@ -103,6 +113,12 @@ impl Lab {
     #[must_use]
     pub fn accelerator(&self) -> Accelerator {
         self.accelerator
+    }
+
+    /// How the machines are plugged in.
+    #[must_use]
+    pub fn attachment(&self) -> Attachment {
+        self.attachment
     }
 
     /// The lab's directory.
@@ -197,7 +213,13 @@ fn lay_out_files(parts: &Parts, dir: &Path) -> Result<()> {
         .map_err(LabError::io(format!("write {}", initrd.display())))
 }
 
-fn start(parts: &Parts, machine: &Machine, dir: &Path, accelerator: Accelerator) -> Result<Process> {
+fn start(
+    parts: &Parts,
+    machine: &Machine,
+    dir: &Path,
+    accelerator: Accelerator,
+    stream: Option<&Path>,
+) -> Result<Process> {
     let name = &machine.spec.name;
     let ovmf_vars = dir.join(format!("{name}.vars.fd"));
     if machine.spec.firmware == Firmware::Uefi {
@@ -205,7 +227,7 @@ fn start(parts: &Parts, machine: &Machine, dir: &Path, accelerator: Accelerator)
     }
     let logs = dir.join("logs");
     fresh(&logs, &format!("{name}.serial.log"));
-    let files = Files { medium: &dir.join("medium.iso"), ovmf_vars: &ovmf_vars };
+    let files = Files { medium: &dir.join("medium.iso"), stream, ovmf_vars: &ovmf_vars };
     let command = qemu::command(parts, machine, files, accelerator);
     Process::spawn(&format!("machine {name}"), command, &fresh(&logs, &format!("{name}.qemu.log")))
 }
