@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::attempt::{Attempt, Phase};
 use crate::config::Config;
 use crate::identity::{ClaimSecret, Mac, MachineId, OrderId, Uuid};
+use crate::job::{Job, JobId};
 use crate::machine::{Lifecycle, Machine};
 use crate::order::{Order, OrderState};
 use crate::peers::Early;
@@ -61,6 +62,7 @@ pub struct Fleet {
     pub(crate) latest: BTreeMap<MachineId, OrderId>,
     pub(crate) attempts: BTreeMap<MachineId, Attempt>,
     pub(crate) vars: BTreeMap<String, Vars>,
+    pub(crate) jobs: BTreeMap<JobId, Job>,
     pub(crate) unknown: UnknownRing,
     pub(crate) timeline: Timeline,
     pub(crate) by_mac: BTreeMap<Mac, MachineId>,
@@ -86,6 +88,7 @@ pub struct Fleet {
     pub(crate) seq: u64,
     pub(crate) next_machine: u64,
     pub(crate) next_order: u64,
+    pub(crate) next_job: u64,
     records: VecDeque<Record>,
     events: VecDeque<Event>,
     events_dropped: u64,
@@ -442,6 +445,9 @@ impl Fleet {
         if self.holds(Rule::RestoreVoids) {
             open.into_iter().for_each(|order| self.set_order(order, OrderState::Voided, by));
         }
+        self.void_jobs();
+        let what = "a backup was restored: open orders are void".into();
+        self.event(None, EventKind::Changed { by: by.into(), what });
     }
 
     /// The driver says that the store refuses writes: until [`Fleet::store_recovered`], no order, claim or

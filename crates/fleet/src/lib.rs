@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod attempt;
+pub mod backup;
 pub mod claim;
 pub mod command;
 pub mod config;
@@ -9,6 +10,7 @@ mod fleet;
 pub mod grant;
 pub mod identity;
 pub mod inventory;
+pub mod job;
 pub mod machine;
 pub mod observe;
 pub mod order;
@@ -35,6 +37,7 @@ pub use decide::{Boot, Decision, Reason};
 pub use fleet::Fleet;
 pub use grant::{GrantRefused, GrantRequest};
 pub use identity::{ClaimSecret, Mac, MachineId, OrderId, Sighting, Uuid};
+pub use job::{BmcAction, Job, JobId, JobState, JobStep, StepResult};
 pub use machine::{Bmc, Facts, Interface, Lifecycle, Machine};
 pub use observe::{AgentPhase, Ignored, Observation, PowerAction, Stage};
 pub use order::{Claim, Grant, Order, OrderState, Role};

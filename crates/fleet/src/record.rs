@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{MachineId, OrderId};
+use crate::job::{Job, JobId};
 use crate::machine::Machine;
 use crate::order::{Grant, Order};
 use crate::timeline::Event;
@@ -31,6 +32,8 @@ pub enum Record {
         /// All of them.
         vars: Vars,
     },
+    /// A job on a BMC as it is now.
+    Job(Job),
     /// An event of the timeline.
     Event(Event),
     /// Events past their retention.
@@ -45,6 +48,11 @@ pub enum Record {
         /// Whose it was.
         machine: MachineId,
     },
+    /// An ended job past its retention.
+    ForgetJob {
+        /// Its id.
+        job: JobId,
+    },
 }
 
 impl Record {
@@ -52,6 +60,9 @@ impl Record {
     /// timeline of a boot) may wait for the next write, so that a thousand machines booting do not mean a
     /// thousand flushes of the disk.
     pub fn is_urgent(&self) -> bool {
-        !matches!(self, Self::Event(_) | Self::ForgetEvents { .. } | Self::ForgetOrder { .. })
+        !matches!(
+            self,
+            Self::Event(_) | Self::ForgetEvents { .. } | Self::ForgetOrder { .. } | Self::ForgetJob { .. }
+        )
     }
 }

@@ -60,7 +60,8 @@ impl Fleet {
                         fleet.push_record(Record::ForgetEvents { seqs });
                     }
                 }
-                Record::ForgetEvents { .. } | Record::ForgetOrder { .. } => {}
+                Record::Job(job) => fleet.resume_job(job),
+                Record::ForgetEvents { .. } | Record::ForgetOrder { .. } | Record::ForgetJob { .. } => {}
             }
         }
         fleet.clock = Clock::resumed(newest);

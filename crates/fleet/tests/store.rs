@@ -100,3 +100,43 @@ fn a_file_of_another_schema_is_left_alone() {
     std::fs::write(&path, b"not a database").unwrap();
     assert!(matches!(RedbStore::open(&path), Err(StoreError::Open { .. })));
 }
+
+// DESIGN 4: restoring a backup voids all orders.
+#[test]
+fn a_backup_restored_voids_every_open_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = RedbStore::open(dir.path().join("old.redb")).unwrap();
+    let (mut fleet, claim) = claimed();
+    fleet.start_job(now(), "alice", MachineId(1), vec![BmcAction::DiskBoot], false).unwrap();
+    store.append(&drain(&mut fleet)).unwrap();
+    let text = backup::write(&store.load().unwrap(), now()).unwrap();
+    // After the backup the order is granted and done; the old backup must not grant it again.
+    fleet.grant(now(), &ask(&claim)).unwrap();
+
+    let records = backup::restored(backup::read(&text).unwrap(), now(), "alice");
+    let path = dir.path().join("new.redb");
+    drop(RedbStore::create(&path, &records).unwrap());
+    assert!(matches!(RedbStore::create(&path, &records), Err(StoreError::Exists { .. })));
+    let mut again = Fleet::restore(Config::default(), RedbStore::open(&path).unwrap().load().unwrap());
+    assert_eq!(again.grant(now(), &ask(&claim)), Err(GrantRefused::NoClaim));
+    assert!(matches!(again.decide(now(), &Sighting::of(MAC)), Decision::Local { .. }));
+    assert!(again.status(now())[0].failed.as_ref().unwrap().contains("voided"));
+    assert!(again.open_jobs().is_empty());
+    // A person orders again.
+    again.command(now(), "alice", Command::Retry("@failed".parse().unwrap())).unwrap();
+    assert!(matches!(again.decide(now(), &Sighting::of(MAC)), Decision::Boot(_)));
+}
+
+#[test]
+fn a_backup_is_taken_whole_or_not_at_all() {
+    let (mut fleet, _) = claimed();
+    let records = drain(&mut fleet);
+    let text = backup::write(&records, now()).unwrap();
+    assert_eq!(backup::read(&text).unwrap(), records);
+    let error = |text: &str| backup::read(text).unwrap_err().to_string();
+    let cut = &text[..text.trim_end().rfind('\n').unwrap() + 1];
+    assert!(error(cut).contains("not whole"));
+    assert!(error(&text[..text.len() - 10]).starts_with(&format!("line {}:", records.len() + 1)));
+    assert_eq!(error("{}"), "line 1: not a kpc backup");
+    assert!(error(&text.replacen(":1,", ":9,", 1)).contains("form 9"));
+}

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::identity::{MachineId, OrderId};
+use crate::job::{Job, JobId};
 use crate::machine::Machine;
 use crate::order::{Grant, Order};
 use crate::record::{Record, Vars};
@@ -21,6 +22,7 @@ pub struct Tables {
     orders: BTreeMap<OrderId, Order>,
     grants: BTreeMap<OrderId, Grant>,
     vars: BTreeMap<String, Vars>,
+    jobs: BTreeMap<JobId, Job>,
     events: BTreeMap<u64, Event>,
 }
 
@@ -41,6 +43,8 @@ impl Tables {
             }
             Record::Vars { scope, vars } if vars.is_empty() => drop(self.vars.remove(&scope)),
             Record::Vars { scope, vars } => drop(self.vars.insert(scope, vars)),
+            Record::Job(job) => drop(self.jobs.insert(job.id, job)),
+            Record::ForgetJob { job } => drop(self.jobs.remove(&job)),
             Record::Event(event) => drop(self.events.insert(event.seq, event)),
             Record::ForgetEvents { seqs } => seqs.iter().for_each(|seq| drop(self.events.remove(seq))),
             Record::ForgetOrder { order, .. } => drop(self.orders.remove(&order)),
@@ -56,7 +60,8 @@ impl Tables {
         let vars =
             self.vars.iter().map(|(scope, vars)| Record::Vars { scope: scope.clone(), vars: vars.clone() });
         let events = self.events.values().cloned().map(Record::Event);
-        machines.chain(orders).chain(grants).chain(vars).chain(events).collect()
+        let jobs = self.jobs.values().cloned().map(Record::Job);
+        machines.chain(orders).chain(grants).chain(vars).chain(jobs).chain(events).collect()
     }
 }
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::identity::{MachineId, OrderId};
+use crate::job::{Job, JobId};
 use crate::machine::Machine;
 use crate::order::{Grant, Order};
 use crate::record::{Record, Vars};
@@ -22,6 +23,7 @@ const MACHINES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("machines
 const ORDERS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("orders");
 const GRANTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("grants");
 const VARS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("vars");
+const JOBS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("jobs");
 const EVENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("events");
 
 /// Why the store could not do it.
@@ -45,6 +47,20 @@ pub enum StoreError {
         path: PathBuf,
         /// Its schema.
         found: u64,
+    },
+    /// There is a store already.
+    #[error("{path} is there already: move it away first")]
+    Exists {
+        /// Which.
+        path: PathBuf,
+    },
+    /// A file could not be moved or removed.
+    #[error("{path}: {source}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
     },
     /// A read or write failed.
     #[error("store: {0}")]
@@ -94,6 +110,32 @@ impl RedbStore {
         Self::with_database(database, path)
     }
 
+    /// Makes a new store of these records ([`crate::backup::restored`]) where none is: written whole beside
+    /// `path`, then put in place.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] when there is a file already, and as [`RedbStore::open`].
+    pub fn create(path: impl AsRef<Path>, records: &[Record]) -> Result<Self, StoreError> {
+        let path = path.as_ref();
+        if path.exists() {
+            return Err(StoreError::Exists { path: path.to_owned() });
+        }
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".new");
+        let beside = PathBuf::from(beside);
+        let file = |source| StoreError::File { path: path.to_owned(), source };
+        match std::fs::remove_file(&beside) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(file(error)),
+            _ => {}
+        }
+        Self::open(&beside)?.append(records)?;
+        std::fs::rename(&beside, path).map_err(file)?;
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(file)?;
+        }
+        Self::open(path)
+    }
+
     /// The store on any redb backend: tests bring one that loses unsynced writes.
     ///
     /// # Errors
@@ -116,7 +158,7 @@ impl RedbStore {
                 Some(SCHEMA) => {}
                 Some(found) => return Err(StoreError::Schema { path: path.to_owned(), found }),
             }
-            for table in [MACHINES, ORDERS, GRANTS, EVENTS] {
+            for table in [MACHINES, ORDERS, GRANTS, JOBS, EVENTS] {
                 transaction.open_table(table)?;
             }
             transaction.open_table(VARS)?;
@@ -139,6 +181,7 @@ impl Store for RedbStore {
             let mut orders = transaction.open_table(ORDERS)?;
             let mut grants = transaction.open_table(GRANTS)?;
             let mut vars = transaction.open_table(VARS)?;
+            let mut jobs = transaction.open_table(JOBS)?;
             let mut events = transaction.open_table(EVENTS)?;
             for record in records {
                 match record {
@@ -163,6 +206,8 @@ impl Store for RedbStore {
                     Record::Vars { scope, vars: all } => {
                         drop(vars.insert(scope.as_str(), encode("vars", all)?.as_slice())?)
                     }
+                    Record::Job(job) => drop(jobs.insert(job.id.0, encode("jobs", job)?.as_slice())?),
+                    Record::ForgetJob { job } => drop(jobs.remove(job.0)?),
                     Record::Event(event) => {
                         drop(events.insert(event.seq, encode("events", event)?.as_slice())?)
                     }
@@ -203,6 +248,10 @@ impl Store for RedbStore {
             let scope = key.value().to_owned();
             let vars = decode::<Vars>("vars", &scope, octets.value())?;
             records.push(Record::Vars { scope, vars });
+        }
+        for row in transaction.open_table(JOBS)?.iter()? {
+            let (key, octets) = row?;
+            records.push(Record::Job(decode::<Job>("jobs", JobId(key.value()), octets.value())?));
         }
         for row in transaction.open_table(EVENTS)?.iter()? {
             let (key, octets) = row?;
