@@ -9,6 +9,8 @@ mod reply;
 mod request;
 mod responder;
 mod rule;
+mod table;
+pub mod why;
 pub mod wire;
 
 #[cfg(feature = "dhcproto")]
@@ -16,7 +18,7 @@ pub mod dhcproto_message;
 #[cfg(feature = "tokio")]
 pub mod driver;
 
-pub use clients::{Client, Clients};
+pub use clients::{Client, Clients, RateLimit};
 pub use menu::{Choice, FIRST_TYPE, Menu, MenuItem, Prompt};
 pub use policy::{Builder, Policy};
 pub use program::{BootFile, BootProgram, Form};

@@ -123,6 +123,18 @@ impl<'a> Reply<'a> {
         self.rule
     }
 
+    /// Whether it offers a menu.
+    #[must_use]
+    pub fn is_menu(&self) -> bool {
+        matches!(self.vendor, Vendor::Menu(_))
+    }
+
+    /// Whether the file it names is on this host.
+    #[must_use]
+    pub fn is_file_here(&self) -> bool {
+        self.siaddr == self.server
+    }
+
     /// How long the answer is held back.
     #[must_use]
     pub fn delay(&self) -> Duration {

@@ -106,7 +106,7 @@ fn responder() -> Responder {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn no_bytes_make_a_parser_panic(octets in vec(any::<u8>(), 0..600), port in any::<bool>()) {

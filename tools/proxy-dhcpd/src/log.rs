@@ -43,6 +43,9 @@ pub(crate) fn event(event: &Event<'_>) {
                 _ => warn!(%mac, interface, port, %reason, "not answered"),
             }
         }
+        Event::Stuck { finding } => {
+            warn!(mac = %finding.mac, arch = finding.arch.map(tracing::field::display), why = %finding.missing, "stuck");
+        }
         Event::RouterSolicitationAnswered { mac, interface } => {
             info!(%mac, interface, "told that there is no IPv6 router");
         }

@@ -4,6 +4,7 @@ use crate::program::BootFile;
 use crate::reply::Stage;
 use crate::request::Port;
 use crate::responder::Ignored;
+use crate::why::Finding;
 use crate::wire::{ClientArch, MacAddr, MessageType, ParseError};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -61,6 +62,11 @@ pub enum Event<'a> {
         /// The interface.
         interface: &'a str,
     },
+    /// A machine's boot did not go on.
+    Stuck {
+        /// The machine and what is missing.
+        finding: Finding,
+    },
     /// A machine that boots was told that there is no IPv6 router.
     RouterSolicitationAnswered {
         /// The machine.
@@ -95,6 +101,12 @@ pub enum Reason<'a> {
     /// It was addressed to another host.
     #[error("addressed to {0}")]
     NotForUs(Ipv4Addr),
+    /// It asks more often than its allowance.
+    #[error("asks too often")]
+    TooOften,
+    /// Too many answers are being held back.
+    #[error("too many answers are being held back")]
+    TooManyDelayed,
     /// The reply would be longer than the client takes.
     #[error("the reply is longer than the client takes (option 57)")]
     TooLong,

@@ -6,7 +6,6 @@ const LD_W_ABS: u16 = 0x20;
 const LD_H_ABS: u16 = 0x28;
 const LD_B_ABS: u16 = 0x30;
 const LD_H_IND: u16 = 0x48;
-const LD_B_IND: u16 = 0x50;
 const LDX_B_MSH: u16 = 0xb1;
 const JEQ: u16 = 0x15;
 const JSET: u16 = 0x45;
@@ -21,19 +20,21 @@ const WHOLE: u32 = 0xffff;
 /// Lets nothing through: what a socket has until it is bound to its interface.
 pub(super) const NOTHING: &[SockFilter] = &[SockFilter::new(RET, 0, 0, 0)];
 
-/// BOOTREQUESTs to UDP port 67, whole packets only. Offsets are of Ethernet frames.
-pub(super) const DHCP_REQUESTS: &[SockFilter] = &[
+/// UDP to the ports of a network boot, whole packets only: 67 and 4011 (requests), 68 (what others answer), 69 (whether
+/// a loader is read; the packets after the first have other ports). Offsets are of Ethernet frames.
+pub(super) const NETWORK_BOOT: &[SockFilter] = &[
     SockFilter::new(LD_W_ABS, 0, 0, PACKET_TYPE),
-    SockFilter::new(JEQ, 9, 0, OTHER_HOST),
+    SockFilter::new(JEQ, 10, 0, OTHER_HOST),
     SockFilter::new(LD_B_ABS, 0, 0, 23), // protocol
-    SockFilter::new(JEQ, 0, 7, 17),
+    SockFilter::new(JEQ, 0, 8, 17),
     SockFilter::new(LD_H_ABS, 0, 0, 20), // fragment
-    SockFilter::new(JSET, 5, 0, 0x3fff),
+    SockFilter::new(JSET, 6, 0, 0x3fff),
     SockFilter::new(LDX_B_MSH, 0, 0, 14), // X = length of the IPv4 header
     SockFilter::new(LD_H_IND, 0, 0, 16),  // destination port
-    SockFilter::new(JEQ, 0, 2, 67),
-    SockFilter::new(LD_B_IND, 0, 0, 22), // op
-    SockFilter::new(JEQ, 1, 0, 1),
+    SockFilter::new(JEQ, 4, 0, 67),
+    SockFilter::new(JEQ, 3, 0, 68),
+    SockFilter::new(JEQ, 2, 0, 69),
+    SockFilter::new(JEQ, 1, 0, 4011),
     SockFilter::new(RET, 0, 0, 0),
     SockFilter::new(RET, 0, 0, WHOLE),
 ];

@@ -2,9 +2,13 @@
 //!
 //! Driver layer, Linux only. [`Server::bind`] opens every socket and needs CAP_NET_RAW; [`Server::run`] needs nothing.
 
+mod answer;
+mod changes;
+mod delayed;
 mod event;
 mod filter;
 mod interface;
+mod link;
 mod packet_socket;
 mod server;
 mod udp_socket;
@@ -14,8 +18,9 @@ use std::io;
 use std::sync::Arc;
 
 pub use event::{Event, EventSink, Reason};
-pub use server::Server;
+pub use server::{Reloader, Server};
 
+use crate::clients::RateLimit;
 use crate::request::BootRequest;
 
 /// What a server listens on.
@@ -28,6 +33,12 @@ pub struct ServerConfig {
     pub answer_router_solicitations: bool,
     /// Machines remembered at most (see [`crate::Clients`]). Default: 16,384.
     pub machines: usize,
+    /// Answers one machine may have. Default: see [`RateLimit`].
+    pub rate_limit: RateLimit,
+    /// Binds UDP port 67 as well, so that the kernel does not answer relays and unicast clients with "port
+    /// unreachable". Nothing is read from it. Never with a lease server on the same host: it would lose its unicast
+    /// traffic. Default: off.
+    pub bind_dhcp_port: bool,
     /// Octets of receive buffer asked for on each socket, so that a burst of requests is kept. Default: 8 MiB.
     pub receive_buffer: usize,
 }
@@ -38,6 +49,8 @@ impl Default for ServerConfig {
             interfaces: Vec::new(),
             answer_router_solicitations: false,
             machines: 16_384,
+            rate_limit: RateLimit::default(),
+            bind_dhcp_port: false,
             receive_buffer: 8 << 20,
         }
     }
@@ -104,6 +117,15 @@ pub enum DriverError {
         /// What the system said.
         source: io::Error,
     },
+    /// Port 67 was refused.
+    #[error("UDP port 67: {source}: a DHCP server runs on this host; start without binding the port")]
+    DhcpSocket {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Changes of interfaces cannot be followed.
+    #[error("netlink socket: {0}")]
+    Changes(#[source] io::Error),
     /// Port 4011 was refused.
     #[error("UDP port 4011: {source}{}", taken(source))]
     BootServerSocket {

@@ -83,6 +83,14 @@ impl BootServerSocket {
     }
 }
 
+/// Occupies UDP port 67 without taking a datagram from it.
+pub(super) fn occupy_dhcp_port() -> io::Result<Socket> {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
+    socket.attach_filter(super::filter::NOTHING)?;
+    socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 67).into())?;
+    Ok(socket)
+}
+
 /// Room for the control message that tells the interface of arrival.
 pub(super) fn control_buffer() -> Vec<u8> {
     nix::cmsg_space!(libc::in_pktinfo)

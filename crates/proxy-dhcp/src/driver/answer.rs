@@ -1,0 +1,298 @@
+//! One packet of a running server: read, followed, decided, answered, told.
+
+use super::delayed::Delayed;
+use super::event::{Event, EventSink, Reason};
+use super::link::Link;
+use super::packet_socket::{BATCH, Inbox, Outbox, PacketSocket};
+use super::udp_socket::{BootServerSocket, control_buffer};
+use super::{Decide, Decision};
+use crate::clients::Clients;
+use crate::reply::{Destination, Reply};
+use crate::request::{Arrival, BootRequest, Port};
+use crate::responder::Responder;
+use crate::why::Why;
+use crate::wire::frame::{self, UdpFrame};
+use crate::wire::{MacAddr, Message, Op, RouterSolicitation, advertisement, advertising_router, code};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A machine that was sent an answer this long ago is still booting: its router solicitations are answered.
+const BOOTING: Duration = Duration::from_secs(60);
+/// Another responder is told about again after this long.
+const FOREIGN_AGAIN: Duration = Duration::from_secs(60);
+/// Other responders remembered.
+const FOREIGN: usize = 8;
+
+/// What a running server remembers and tells.
+pub(super) struct Answerer {
+    pub(super) responder: Arc<Responder>,
+    pub(super) decide: Arc<dyn Decide>,
+    pub(super) events: EventSink,
+    pub(super) clients: Clients,
+    pub(super) why: Why,
+    pub(super) delayed: Delayed,
+    pub(super) foreign: [Option<(Ipv4Addr, Instant)>; FOREIGN],
+}
+
+/// Buffers that are kept from packet to packet.
+pub(super) struct Buffers {
+    inbox: Inbox,
+    outbox: Outbox,
+    datagram: Box<[u8; 2048]>,
+    control: Vec<u8>,
+    reply: Vec<u8>,
+}
+
+impl Buffers {
+    pub(super) fn new() -> Self {
+        Self {
+            inbox: Inbox::new(),
+            outbox: Outbox::new(),
+            datagram: Box::new([0; 2048]),
+            control: control_buffer(),
+            reply: Vec::with_capacity(1472),
+        }
+    }
+}
+
+impl Answerer {
+    /// A batch of frames of one link in, their replies out.
+    pub(super) fn serve_frames(&mut self, now: Instant, number: usize, link: &Link, buffers: &mut Buffers) {
+        self.serve(link, &link.dhcp, buffers, |this, frame, outbox| {
+            this.handle_frame(now, number, link, frame, outbox);
+        });
+    }
+
+    /// A batch of router solicitations in, advertisements out.
+    pub(super) fn serve_routers(&mut self, now: Instant, link: &Link, buffers: &mut Buffers) {
+        if let Some(socket) = &link.routers {
+            self.serve(link, socket, buffers, |this, frame, outbox| {
+                this.handle_solicitation(now, link, frame, outbox);
+            });
+        }
+    }
+
+    fn serve(
+        &mut self,
+        link: &Link,
+        socket: &PacketSocket,
+        buffers: &mut Buffers,
+        mut take: impl FnMut(&mut Self, &[u8], &mut Outbox),
+    ) {
+        let Buffers { inbox, outbox, .. } = buffers;
+        match socket.receive(inbox, |frame| take(self, frame, outbox)) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                self.failed("receiving frames", link, error);
+            }
+            _ => {}
+        }
+        if !outbox.is_empty()
+            && let Err(error) = socket.send(outbox)
+        {
+            self.failed("sending frames", link, error);
+        }
+    }
+
+    /// Up to a batch of datagrams of port 4011.
+    pub(super) fn serve_boot_server(
+        &mut self,
+        now: Instant,
+        links: &[Link],
+        socket: &BootServerSocket,
+        buffers: &mut Buffers,
+    ) {
+        let Buffers { datagram, control, reply: out, .. } = buffers;
+        for _ in 0..BATCH {
+            let received = match socket.receive(datagram.as_mut_slice(), control) {
+                Ok(Some(received)) => received,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Ok(None) | Err(_) => continue, // an ICMP error of an earlier reply: the machine asks again
+            };
+            let Some(link) = links.iter().find(|link| link.interface.index() == received.interface) else {
+                continue; // an interface that is not ours to serve
+            };
+            let interface = &link.interface;
+            let arrival = Arrival {
+                interface: &interface.name,
+                subnets: &interface.subnets,
+                port: Port::BootServer,
+                source: received.source,
+            };
+            let payload = datagram.get(..received.length).unwrap_or_default();
+            let mut error = None;
+            self.answer(now, arrival, payload, |_, reply| {
+                out.clear();
+                reply.encode(out).ok_or(Reason::TooLong)?;
+                let to = reply.destination().address();
+                error = socket.send(out, reply.server(), interface.index(), to).err();
+                Ok(())
+            });
+            if let Some(error) = error {
+                self.failed("sending from port 4011", link, error);
+            }
+        }
+    }
+
+    /// A router solicitation of a machine that boots is answered, where no router does; everything else is not ours.
+    fn handle_solicitation(&mut self, now: Instant, link: &Link, frame: &[u8], outbox: &mut Outbox) {
+        let interface = &link.interface;
+        if advertising_router(frame).is_some_and(|router| router != interface.mac) {
+            return link.saw_router(now);
+        }
+        let Ok(asked) = RouterSolicitation::parse(frame) else { return };
+        if link.has_router(now) || !self.clients.was_offered(now, asked.source_mac, BOOTING) {
+            return;
+        }
+        let start = outbox.octets.len();
+        outbox.octets.extend_from_slice(&advertisement(interface.mac, interface.link_local(), &asked));
+        outbox.push(start);
+        let (mac, interface) = (asked.source_mac, interface.name.as_str());
+        (self.events)(Event::RouterSolicitationAnswered { mac, interface });
+    }
+
+    fn handle_frame(&mut self, now: Instant, number: usize, link: &Link, frame: &[u8], outbox: &mut Outbox) {
+        let interface = &link.interface;
+        let name = &interface.name;
+        let udp = match UdpFrame::parse(frame) {
+            Ok(udp) => udp,
+            Err(error) => return self.ignored(None, name, Port::Dhcp, Reason::Malformed(error)),
+        };
+        self.why.see(now, &udp);
+        if udp.destination.port() == 68 {
+            return self.look_for_others(now, name, &udp);
+        }
+        if udp.destination.port() != Port::Dhcp.number() {
+            return; // 4011 has a socket; a TFTP read is only followed
+        }
+        let to = *udp.destination.ip();
+        let ours = |address: Ipv4Addr| {
+            interface.subnets.iter().any(|subnet| subnet.address == address || subnet.broadcast() == address)
+        };
+        if !to.is_broadcast() && !ours(to) {
+            return self.ignored(None, name, Port::Dhcp, Reason::NotForUs(to));
+        }
+        let arrival =
+            Arrival { interface: name, subnets: &interface.subnets, port: Port::Dhcp, source: udp.source };
+        self.answer(now, arrival, udp.payload, |this, reply| {
+            let start = outbox.octets.len();
+            outbox.octets.resize(start + frame::HEADERS, 0);
+            let written = reply.encode(&mut outbox.octets);
+            let to_mac = match reply.destination() {
+                Destination::Broadcast(_) => MacAddr::BROADCAST,
+                Destination::Source(_) | Destination::Relay(_) => udp.source_mac,
+            };
+            let from = SocketAddrV4::new(reply.server(), Port::Dhcp.number());
+            let octets = outbox.octets.get_mut(start..).unwrap_or_default();
+            let to = reply.destination().address();
+            if written.is_none() || !frame::seal(octets, interface.mac, to_mac, from, to) {
+                outbox.octets.truncate(start);
+                return Err(Reason::TooLong);
+            }
+            if reply.delay().is_zero() {
+                outbox.push(start);
+                return Ok(());
+            }
+            let held = this.delayed.push(now + reply.delay(), number, octets);
+            outbox.octets.truncate(start);
+            if held { Ok(()) } else { Err(Reason::TooManyDelayed) }
+        });
+    }
+
+    /// Sends the answers whose time has come.
+    pub(super) fn send_delayed(&mut self, now: Instant, links: &[Link], buffers: &mut Buffers) {
+        while let Some((number, frame)) = self.delayed.pop(now) {
+            let Some(link) = links.get(number) else { continue };
+            buffers.outbox.octets.extend_from_slice(&frame);
+            buffers.outbox.push(0);
+            if let Err(error) = link.dhcp.send(&mut buffers.outbox) {
+                self.failed("sending frames", link, error);
+            }
+        }
+    }
+
+    /// Tells of what booting machines lack.
+    pub(super) fn tell_findings(&mut self, now: Instant) {
+        while let Some(finding) = self.why.poll_finding(now) {
+            (self.events)(Event::Stuck { finding });
+        }
+    }
+
+    /// Reads one datagram, decides, lets `send` write the reply and tells what happened.
+    fn answer(
+        &mut self,
+        now: Instant,
+        arrival: Arrival<'_>,
+        datagram: &[u8],
+        send: impl FnOnce(&mut Self, &Reply<'_>) -> Result<(), Reason<'static>>,
+    ) {
+        let (interface, port) = (arrival.interface, arrival.port);
+        let message = match Message::parse(datagram) {
+            Ok(message) => message,
+            Err(error) => return self.ignored(None, interface, port, Reason::Malformed(error)),
+        };
+        let request = BootRequest::new(message, arrival);
+        let responder = self.responder.clone();
+        let reply = match responder.respond(&request) {
+            Ok(reply) => reply,
+            Err(why) => return self.ignored(request.mac(), interface, port, Reason::Ignored(why)),
+        };
+        let Some(mac) = request.mac() else { return };
+        if let Decision::Silent(why) = self.decide.decide(&request) {
+            self.why.forget(mac);
+            return self.ignored(Some(mac), interface, port, Reason::Decided(&why));
+        }
+        if !self.clients.allow(now, mac) {
+            return self.ignored(Some(mac), interface, port, Reason::TooOften);
+        }
+        if let Err(reason) = send(self, &reply) {
+            return self.ignored(Some(mac), interface, port, reason);
+        }
+        self.why.answered(now, mac, &reply);
+        let client = self.clients.offered(now, mac, message.xid, reply.stage());
+        (self.events)(Event::Offered {
+            mac,
+            uuid: request.uuid(),
+            arch: reply.arch(),
+            stage: reply.stage(),
+            file: reply.file(),
+            interface,
+            port,
+            message: reply.message(),
+            to: reply.destination().address(),
+            rule: reply.rule(),
+            loaders: client.map_or(0, |client| client.loaders),
+        });
+    }
+
+    /// A reply that says PXE and is not ours (our own are not seen) comes from another responder.
+    fn look_for_others(&mut self, now: Instant, interface: &str, udp: &UdpFrame<'_>) {
+        let Ok(message) = Message::parse(udp.payload) else { return };
+        let class = message.options().first(code::VENDOR_CLASS).unwrap_or_default();
+        if message.op != Op::Reply || !(class.starts_with(b"PXEClient") || class.starts_with(b"HTTPClient")) {
+            return;
+        }
+        let server = *udp.source.ip();
+        let known = self.foreign.iter_mut().flatten().find(|(known, _)| *known == server);
+        match known {
+            Some((_, told)) if now.saturating_duration_since(*told) < FOREIGN_AGAIN => return,
+            Some((_, told)) => *told = now,
+            None => {
+                let oldest = self.foreign.iter_mut().min_by_key(|slot| slot.map(|(_, told)| told));
+                if let Some(slot) = oldest {
+                    *slot = Some((server, now));
+                }
+            }
+        }
+        (self.events)(Event::ForeignResponder { server, mac: message.mac(), interface });
+    }
+
+    fn ignored(&self, mac: Option<MacAddr>, interface: &str, port: Port, reason: Reason<'_>) {
+        (self.events)(Event::Ignored { mac, interface, port, reason });
+    }
+
+    pub(super) fn failed(&self, doing: &'static str, link: &Link, error: io::Error) {
+        (self.events)(Event::Failed { doing, interface: &link.interface.name, error });
+    }
+}

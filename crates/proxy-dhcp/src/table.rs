@@ -1,0 +1,98 @@
+//! A table by hardware address of a size fixed at the start: rows of eight, and the entry touched longest ago makes
+//! room. A flood of made-up addresses costs no memory.
+
+use crate::wire::MacAddr;
+use std::time::Instant;
+
+/// Entries in one row.
+const WAYS: usize = 8;
+
+/// The table.
+#[derive(Debug)]
+pub(crate) struct Table<T> {
+    rows: Box<[[Option<Entry<T>>; WAYS]]>,
+    seed: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry<T> {
+    mac: MacAddr,
+    touched: Instant,
+    value: T,
+}
+
+impl<T: Copy> Table<T> {
+    /// Room for `capacity` entries, rounded up to a power of two of at least 8 and at most 8 Mi.
+    pub(crate) fn new(capacity: usize, seed: u64) -> Self {
+        let rows = capacity.div_ceil(WAYS).clamp(1, 1 << 20).next_power_of_two();
+        Self { rows: vec![[None; WAYS]; rows].into_boxed_slice(), seed }
+    }
+
+    /// The entry of an address, made by `fresh` when there is none.
+    pub(crate) fn entry(&mut self, now: Instant, mac: MacAddr, fresh: impl FnOnce() -> T) -> Option<&mut T> {
+        let index = self.index(mac);
+        let row = self.rows.get_mut(index)?;
+        let known = row.iter().position(|slot| slot.as_ref().is_some_and(|entry| entry.mac == mac));
+        let place = match known {
+            Some(place) => place,
+            None => {
+                let ages =
+                    row.iter().enumerate().map(|(place, slot)| (slot.as_ref().map(|e| e.touched), place));
+                let (_, place) = ages.min()?;
+                *row.get_mut(place)? = Some(Entry { mac, touched: now, value: fresh() });
+                place
+            }
+        };
+        let entry = row.get_mut(place)?.as_mut()?;
+        entry.touched = now;
+        Some(&mut entry.value)
+    }
+
+    /// The entry of an address, without touching it.
+    pub(crate) fn get(&self, mac: MacAddr) -> Option<&T> {
+        let row = self.rows.get(self.index(mac))?;
+        row.iter().flatten().find(|entry| entry.mac == mac).map(|entry| &entry.value)
+    }
+
+    /// The entry of an address, to be changed without touching it.
+    pub(crate) fn get_mut(&mut self, mac: MacAddr) -> Option<&mut T> {
+        let index = self.index(mac);
+        let row = self.rows.get_mut(index)?;
+        row.iter_mut().flatten().find(|entry| entry.mac == mac).map(|entry| &mut entry.value)
+    }
+
+    /// Every entry.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (MacAddr, &mut T)> {
+        self.rows.iter_mut().flatten().flatten().map(|entry| (entry.mac, &mut entry.value))
+    }
+
+    /// The seed is in the hash, so that nobody can choose addresses that push another out of its row.
+    fn index(&self, mac: MacAddr) -> usize {
+        let [a, b, c, d, e, f] = mac.0;
+        let mut hash = u64::from_be_bytes([0, 0, a, b, c, d, e, f]) ^ self.seed;
+        hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (hash ^ (hash >> 31)) as usize & (self.rows.len() - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
+    fn the_oldest_of_a_row_makes_room() {
+        let start = Instant::now();
+        let mut table = Table::new(8, 7);
+        for i in 0..100u8 {
+            table.entry(start + Duration::from_secs(i.into()), MacAddr([0, 0, 0, 0, 0, i]), || i);
+        }
+        let mut left: Vec<u8> = table.iter_mut().map(|(_, value)| *value).collect();
+        left.sort_unstable();
+        assert_eq!(left, (92..100).collect::<Vec<_>>());
+        assert_eq!(table.get(MacAddr([0, 0, 0, 0, 0, 99])), Some(&99));
+        assert_eq!(table.get(MacAddr([0, 0, 0, 0, 0, 9])), None);
+    }
+}
