@@ -99,6 +99,7 @@ impl From<Stop> for Refusal {
     fn from(stop: Stop) -> Self {
         match stop {
             Stop::Full => Self::Memory,
+            Stop::Work => Self::Steps,
             Stop::Deep => Self::Depth,
         }
     }
@@ -229,7 +230,7 @@ fn text(
     write: impl FnOnce(&mut Sink<'_>) -> Result<(), Stop>,
 ) -> Result<Slot<'static>, Refusal> {
     let mut out = Vec::new();
-    write(&mut Sink::new(&mut out, budget.memory))?;
+    write(&mut Sink::new(&mut out, budget.memory, &mut budget.steps))?;
     budget.take_memory(out.len())?;
     Ok(Slot::own(out.into()))
 }
@@ -242,12 +243,14 @@ fn escaped(
     let out = match arguments {
         [only] if let Some(Value::String(text)) = only.concrete() => {
             budget.take_memory(text.len())?;
+            budget.take_work(text.len().saturating_mul(16))?;
             escape(text)
         }
         _ => {
             let mut plain = Vec::new();
-            fmt::print(&mut Sink::new(&mut plain, budget.memory), arguments, true)?;
+            fmt::print(&mut Sink::new(&mut plain, budget.memory, &mut budget.steps), arguments, true)?;
             budget.take_memory(plain.len())?;
+            budget.take_work(plain.len().saturating_mul(16))?;
             escape(&plain)
         }
     };

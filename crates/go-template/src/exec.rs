@@ -2,16 +2,18 @@
 //! knows no recursion, so depth costs memory that is bounded, not the thread's stack.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use crate::builtins::{Budget, Builtin, Refusal};
 use crate::code::{Chunk, Op, Program, RangeInfo};
 use crate::error::{RenderError, RenderErrorKind as Kind, RenderFault, place};
+use crate::fault::Fault;
+use crate::field::field;
 use crate::fmt::{Sink, Stop, print_value};
 use crate::limits::Limits;
-use crate::slot::{Slot, part};
+use crate::slot::Slot;
 use crate::template::MissingKey;
 use crate::value::Value;
+use crate::walk::Walk;
 
 /// The longest piece of a template that an error shows.
 const CONTEXT: usize = 120;
@@ -25,14 +27,6 @@ struct Frame {
     variables: usize,
 }
 
-/// What a loop walks.
-enum Walk<'a> {
-    /// A list or map, by place.
-    Items(Cow<'a, Value>, usize),
-    /// Whole numbers below an end, made by the function.
-    Numbers(i128, i128, fn(i128) -> Value),
-}
-
 struct Loop<'a> {
     walk: Walk<'a>,
     info: RangeInfo,
@@ -41,29 +35,14 @@ struct Loop<'a> {
     marks: usize,
 }
 
-struct Fault {
-    kind: Kind,
-    message: String,
-    key: Option<String>,
-}
-
-impl Fault {
-    fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), key: None }
-    }
-
-    fn missing(key: &[u8], message: &str) -> Self {
-        let key = String::from_utf8_lossy(key).into_owned();
-        Self { kind: Kind::MissingKey, message: format!("{message} {key:?}"), key: Some(key) }
-    }
-}
-
 pub(crate) struct Machine<'a, 'o> {
     program: &'a Program,
     name: &'a str,
     missing_key: MissingKey,
     limits: &'a Limits,
-    out: Sink<'o>,
+    out: &'o mut Vec<u8>,
+    /// How long `out` may become.
+    max: usize,
     budget: Budget,
     stack: Vec<Slot<'a>>,
     variables: Vec<(u32, Slot<'a>)>,
@@ -87,7 +66,8 @@ impl<'a, 'o> Machine<'a, 'o> {
             name,
             missing_key,
             limits,
-            out: Sink::new(out, max),
+            out,
+            max,
             budget: Budget { memory: limits.memory, steps: limits.steps },
             stack: Vec::new(),
             variables: Vec::new(),
@@ -136,7 +116,7 @@ impl<'a, 'o> Machine<'a, 'o> {
             match op {
                 Op::Text { start, end } => {
                     let text = program.source.get(start as usize..end as usize).unwrap_or_default();
-                    self.out.push(text).map_err(output_fault)?;
+                    self.write(text)?;
                 }
                 Op::Dot => {
                     let dot = self.dots.last().cloned().unwrap_or_default();
@@ -278,7 +258,7 @@ impl<'a, 'o> Machine<'a, 'o> {
         let mut value = self.pop();
         for (at, name) in names.iter().take(count as usize).enumerate() {
             let given = called.is_some() && at + 1 == count as usize;
-            value = self.field(&value, name, given)?;
+            value = field(&value, name, given, self.missing_key)?;
         }
         let long = u64::from(count / 16);
         self.budget.steps = self.budget.steps.checked_sub(long).ok_or_else(|| self.steps_fault())?;
@@ -289,52 +269,30 @@ impl<'a, 'o> Machine<'a, 'o> {
         Ok(())
     }
 
-    fn field(&self, of: &Slot<'a>, name: &Arc<[u8]>, given: bool) -> Result<Slot<'a>, Fault> {
-        let shown = || String::from_utf8_lossy(name);
-        let whole = match of {
-            Slot::Invalid if self.missing_key == MissingKey::Error => {
-                return Err(Fault::missing(name, "nil data; no entry for key"));
-            }
-            Slot::Invalid => return Ok(Slot::Invalid),
-            Slot::Typed(whole) | Slot::Boxed(whole) => whole,
-        };
-        let is_map = match whole.as_ref() {
-            Value::Nil => {
-                let message = format!("nil pointer evaluating interface {{}}.{}", shown());
-                return Err(Fault { key: Some(shown().into_owned()), ..Fault::new(Kind::Type, message) });
-            }
-            Value::Map(_) => true,
-            Value::StringMap(_) => false,
-            _ => {
-                let message = format!("can't evaluate field {} in type {}", shown(), of.type_name());
-                return Err(Fault { key: Some(shown().into_owned()), ..Fault::new(Kind::Type, message) });
-            }
-        };
-        if given {
-            return Err(Fault::new(Kind::Type, format!("{} is not a method but has arguments", shown())));
-        }
-        let found = match whole.as_ref() {
-            Value::StringMap(map) => map.get(name).map(|text| Slot::own(Value::String(text.clone()))),
-            _ => part(whole, |whole| match whole {
-                Value::Map(map) => map.get(name),
-                _ => None,
-            })
-            .map(Slot::Boxed),
-        };
-        match (found, self.missing_key) {
-            (Some(found), _) => Ok(found),
-            (None, MissingKey::Default) => Ok(Slot::Invalid),
-            (None, MissingKey::Zero) if is_map => Ok(Slot::Boxed(Cow::Owned(Value::Nil))),
-            (None, MissingKey::Zero) => Ok(Slot::own(Value::string(""))),
-            (None, MissingKey::Error) => Err(Fault::missing(name, "map has no entry for key")),
-        }
+    fn write(&mut self, text: &[u8]) -> Result<(), Fault> {
+        let mut sink = Sink::new(self.out, self.max, &mut self.budget.steps);
+        sink.push(text).map_err(|stop| self.stopped(stop))
     }
 
     fn print(&mut self, value: &Slot<'a>) -> Result<(), Fault> {
         match value.concrete() {
-            None => self.out.push(b"<no value>").map_err(output_fault),
+            None => self.write(b"<no value>"),
             Some(Value::Function(_)) => Err(Fault::new(Kind::Type, "can't print a value of type func")),
-            Some(value) => print_value(&mut self.out, value).map_err(output_fault),
+            Some(value) => {
+                let mut sink = Sink::new(self.out, self.max, &mut self.budget.steps);
+                print_value(&mut sink, value).map_err(|stop| self.stopped(stop))
+            }
+        }
+    }
+
+    fn stopped(&self, stop: Stop) -> Fault {
+        match stop {
+            Stop::Full => Fault::new(
+                Kind::OutputLimit,
+                format!("exceeded maximum length of the output ({} bytes)", self.limits.output),
+            ),
+            Stop::Work => self.steps_fault(),
+            Stop::Deep => Fault::nesting(),
         }
     }
 
@@ -377,30 +335,8 @@ impl<'a, 'o> Machine<'a, 'o> {
 
     /// Starts a loop over the top; says where to go on.
     fn range(&mut self, info: RangeInfo) -> Result<usize, Fault> {
-        let walk = match self.pop() {
-            Slot::Invalid => None,
-            Slot::Typed(whole) | Slot::Boxed(whole) => match whole.as_ref() {
-                Value::Nil => None,
-                Value::List(_) | Value::Map(_) | Value::StringMap(_) => Some(Walk::Items(whole, 0)),
-                Value::Int(_) | Value::Uint(_) | Value::Byte(_) if info.names.1.is_some() => {
-                    let message = "can't use a number to iterate over more than one variable";
-                    return Err(Fault::new(Kind::Type, message));
-                }
-                Value::Int(end) => Some(Walk::Numbers(0, i128::from(*end), |n| {
-                    Value::Int(i64::try_from(n).unwrap_or_default())
-                })),
-                Value::Uint(end) => Some(Walk::Numbers(0, i128::from(*end), |n| {
-                    Value::Uint(u64::try_from(n).unwrap_or_default())
-                })),
-                Value::Byte(end) => Some(Walk::Numbers(0, i128::from(*end), |n| {
-                    Value::Byte(u8::try_from(n).unwrap_or_default())
-                })),
-                other => {
-                    let message = format!("range can't iterate over a value of type {}", other.type_name());
-                    return Err(Fault::new(Kind::Type, message));
-                }
-            },
-        };
+        let walk = Walk::over(self.pop(), info.names.1.is_some())
+            .map_err(|message| Fault::new(Kind::Type, message))?;
         let Some(mut walk) = walk else { return Ok(info.otherwise as usize) };
         match walk.next() {
             None => Ok(info.otherwise as usize),
@@ -490,7 +426,7 @@ impl<'a, 'o> Machine<'a, 'o> {
             Refusal::Error(message) => Fault::new(Kind::Call, format!("error calling {name}: {message}")),
             Refusal::Memory => self.memory_fault(),
             Refusal::Steps => self.steps_fault(),
-            Refusal::Depth => nesting_fault(),
+            Refusal::Depth => Fault::nesting(),
         }
     }
 
@@ -530,55 +466,4 @@ impl<'a, 'o> Machine<'a, 'o> {
             message: fault.message,
         }))
     }
-}
-
-impl<'a> Walk<'a> {
-    /// Index or key, and element, of the next turn.
-    fn next(&mut self) -> Option<(Slot<'a>, Slot<'a>)> {
-        match self {
-            Self::Numbers(next, end, make) => {
-                let number = (*next < *end).then_some(*next)?;
-                *next += 1;
-                Some((Slot::Invalid, Slot::own(make(number))))
-            }
-            Self::Items(whole, next) => {
-                let at = *next;
-                *next += 1;
-                match whole.as_ref() {
-                    Value::StringMap(map) => {
-                        let (key, text) = map.entry(at)?;
-                        let text = Slot::own(Value::String(text.clone()));
-                        Some((Slot::own(Value::String(key.clone())), text))
-                    }
-                    Value::Map(map) => {
-                        let key = Slot::own(Value::String(map.entry(at)?.0.clone()));
-                        let element = part(whole, |whole| match whole {
-                            Value::Map(map) => map.entry(at).map(|(_, value)| value),
-                            _ => None,
-                        })?;
-                        Some((key, Slot::Boxed(element)))
-                    }
-                    _ => {
-                        let element = part(whole, |whole| match whole {
-                            Value::List(list) => list.get(at),
-                            _ => None,
-                        })?;
-                        let index = Value::Int(i64::try_from(at).unwrap_or(i64::MAX));
-                        Some((Slot::own(index), Slot::Boxed(element)))
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn output_fault(stop: Stop) -> Fault {
-    match stop {
-        Stop::Full => Fault::new(Kind::OutputLimit, "exceeded maximum length of the output"),
-        Stop::Deep => nesting_fault(),
-    }
-}
-
-fn nesting_fault() -> Fault {
-    Fault::new(Kind::DepthLimit, "values nest too deep")
 }

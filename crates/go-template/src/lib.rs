@@ -6,6 +6,8 @@ mod compare;
 mod error;
 mod escape;
 mod exec;
+mod fault;
+mod field;
 mod fmt;
 mod functions;
 #[cfg(feature = "serde_json")]
@@ -22,6 +24,7 @@ mod slot;
 mod template;
 mod unicode;
 mod value;
+mod walk;
 
 pub use error::{ParseError, RenderError, RenderErrorKind};
 pub use functions::{BadName, Function, Functions};

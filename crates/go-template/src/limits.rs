@@ -8,7 +8,7 @@
 pub struct Limits {
     /// Bytes of output. Default 16 MiB.
     pub output: usize,
-    /// Bytes of all strings that functions make, in sum. Default 64 MiB.
+    /// Bytes of all strings that functions make, in sum. Default 32 MiB.
     pub memory: usize,
     /// Steps: about one for each operand, call, piece of text and turn of a loop, more for long strings.
     /// Default 1,000,000, some tens of milliseconds.
@@ -20,6 +20,6 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { output: 16 << 20, memory: 64 << 20, steps: 1_000_000, depth: 100_000 }
+        Self { output: 16 << 20, memory: 32 << 20, steps: 1_000_000, depth: 100_000 }
     }
 }

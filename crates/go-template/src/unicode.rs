@@ -25,8 +25,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<(char, usize)> {
 
 /// Runes in a byte string, a stray byte counting as one (`utf8.RuneCount`).
 pub(crate) fn rune_count(mut bytes: &[u8]) -> usize {
-    if bytes.is_ascii() {
-        return bytes.len();
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return text.chars().count();
     }
     let mut count = 0;
     while let Some((_, len)) = decode(bytes) {

@@ -15,6 +15,7 @@ impl Printer<'_, '_> {
         if precision.unwrap_or(0) > self.sink.room() {
             return Err(Stop::Full);
         }
+        self.sink.work(effort(number, precision))?;
         let mut text = format_float(number, verb, precision);
         if !text.starts_with('-') && !text.starts_with('+') {
             text.insert(0, '+');
@@ -44,6 +45,13 @@ impl Printer<'_, '_> {
         }
         self.pad(text.get(1..).unwrap_or_default().as_bytes())
     }
+}
+
+/// Steps it takes to make the digits: a few for the shortest, many for hundreds of exact ones.
+fn effort(number: f64, precision: Option<usize>) -> usize {
+    let (_, exponent) = parts(number);
+    let whole = usize::try_from(exponent.unsigned_abs()).unwrap_or(0);
+    precision.map_or(4, |precision| 4 + precision.min(MOST_DIGITS) + whole)
 }
 
 /// The `#` flag: a decimal point always, and the zeros that `%g` drops. `text` has a sign first.

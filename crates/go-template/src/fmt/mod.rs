@@ -16,6 +16,8 @@ use value::Printer;
 pub(crate) enum Stop {
     /// The text would be longer than it may be.
     Full,
+    /// Making it would take more steps than are left.
+    Work,
     /// Values within values within values: more than [`MAX_NESTING`].
     Deep,
 }
@@ -23,21 +25,28 @@ pub(crate) enum Stop {
 /// How deep printed values may nest. The printer recurses, and Rust's stack is not Go's.
 pub(crate) const MAX_NESTING: usize = 1_000;
 
-/// Text that may not grow beyond a length.
+/// Text that may not grow beyond a length, nor take more steps than there are.
 #[derive(Debug)]
 pub(crate) struct Sink<'b> {
     text: &'b mut Vec<u8>,
     max: usize,
+    steps: &'b mut u64,
 }
 
 impl<'b> Sink<'b> {
-    /// Appends to `text` until it is `max` bytes long.
-    pub(crate) fn new(text: &'b mut Vec<u8>, max: usize) -> Self {
-        Self { text, max }
+    /// Appends to `text` until it is `max` bytes long, and takes what is hard to make from `steps`.
+    pub(crate) fn new(text: &'b mut Vec<u8>, max: usize, steps: &'b mut u64) -> Self {
+        Self { text, max, steps }
+    }
+
+    /// Counts work: a step is some 30 ns.
+    pub(crate) fn work(&mut self, steps: usize) -> Result<(), Stop> {
+        *self.steps = self.steps.checked_sub(u64::try_from(steps).unwrap_or(u64::MAX)).ok_or(Stop::Work)?;
+        Ok(())
     }
 
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<(), Stop> {
-        if self.text.len().saturating_add(bytes.len()) > self.max {
+        if bytes.len() > self.room() {
             return Err(Stop::Full);
         }
         self.text.extend_from_slice(bytes);
@@ -50,11 +59,10 @@ impl<'b> Sink<'b> {
     }
 
     pub(crate) fn fill(&mut self, byte: u8, count: usize) -> Result<(), Stop> {
-        let len = self.text.len().saturating_add(count);
-        if len > self.max {
+        if count > self.room() {
             return Err(Stop::Full);
         }
-        self.text.resize(len, byte);
+        self.text.resize(self.text.len() + count, byte);
         Ok(())
     }
 }

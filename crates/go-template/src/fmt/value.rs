@@ -28,6 +28,7 @@ impl Printer<'_, '_> {
         if depth > MAX_NESTING {
             return Err(Stop::Deep);
         }
+        self.sink.work(1)?;
         match value {
             Value::Nil if self.flags.go_syntax => self.sink.push(b"interface {}(nil)"),
             Value::Nil => self.sink.push(b"<nil>"),
@@ -134,6 +135,7 @@ impl Printer<'_, '_> {
         match verb {
             'v' if self.flags.go_syntax => self.quoted(text),
             'v' | 's' => {
+                self.sink.work(self.flags.precision.unwrap_or(0).min(text.len()) / 8)?;
                 let text = self.cut(text);
                 self.pad(text)
             }
@@ -159,6 +161,7 @@ impl Printer<'_, '_> {
 
     fn quoted(&mut self, text: &[u8]) -> Result<(), Stop> {
         let text = self.cut(text);
+        self.sink.work(text.len() / 4)?;
         let mut out = Vec::new();
         if self.flags.sharp && can_backquote(text) {
             out.push(b'`');
@@ -205,7 +208,10 @@ impl Printer<'_, '_> {
     pub(super) fn pad(&mut self, text: &[u8]) -> Result<(), Stop> {
         let missing = match self.flags.width {
             None | Some(0) => 0,
-            Some(width) => width.saturating_sub(rune_count(text)),
+            Some(width) => {
+                self.sink.work(text.len() / 32)?;
+                width.saturating_sub(rune_count(text))
+            }
         };
         if self.flags.minus {
             self.sink.push(text)?;
