@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod client;
 pub mod negotiate;
 pub mod netascii;
 mod receiver;
@@ -11,6 +12,7 @@ pub mod wire;
 #[cfg(feature = "tokio")]
 pub mod driver;
 
+pub use client::{Ask, Client, Failure, Received};
 pub use receiver::{Accepted, Receiver, ReceiverConfig};
 pub use rto::{MAX_RETRIES, RetransmissionTimer};
 pub use sender::{Outcome, Rollover, Sender, SenderConfig};

@@ -149,6 +149,14 @@ impl Receiver {
         Accepted::Next
     }
 
+    /// The packet that began the transfer came again: its acknowledgement was lost, so it is due again.
+    pub fn repeat_start(&mut self, now: Instant) {
+        if self.received == 0 && self.outcome.is_none() {
+            self.ack_due = true;
+            self.deadline = now + self.timer.interval();
+        }
+    }
+
     /// Takes an ERROR from the peer.
     pub fn handle_error(&mut self, code: ErrorCode) {
         if self.outcome.is_none() {

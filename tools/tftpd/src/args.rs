@@ -95,6 +95,12 @@ pub(crate) struct Serve {
     /// Directory to serve
     #[arg(long, value_name = "DIR", required = true)]
     pub(crate) root: Option<PathBuf>,
+    /// Let clients write new files, never over existing ones
+    #[arg(long)]
+    pub(crate) writable: bool,
+    /// Longest file a client may write, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 1024, requires = "writable")]
+    pub(crate) quota: u64,
     /// Answer from the listening port, for clients behind NAT
     #[arg(long, conflicts_with = "port_range")]
     pub(crate) single_port: bool,

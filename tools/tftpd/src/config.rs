@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use tftp::Limits;
-use tftp::driver::{Directory, ServerConfig};
+use tftp::driver::{Directory, ServerConfig, Uploads};
 use tftp::wire::{BlockSize, WindowSize};
 
 /// A server as configured.
@@ -28,9 +28,14 @@ pub(crate) enum ConfigError {
 impl Config {
     pub(crate) fn new(args: &Serve) -> Result<Self, ConfigError> {
         let path = args.root.clone().ok_or(ConfigError::NoRoot)?;
-        let directory = Directory::open(&path).map_err(|source| ConfigError::Root { path, source })?;
+        let mut directory = Directory::open(&path).map_err(|source| ConfigError::Root { path, source })?;
+        if args.writable {
+            let quota = args.quota.saturating_mul(1 << 20);
+            directory = directory.with_uploads(Uploads { quota, ..Uploads::default() });
+        }
         let limits = Limits {
             transfers: args.max_transfers,
+            writable: args.writable,
             transfers_per_address: args.max_transfers_per_address,
             ..Limits::default()
         };

@@ -37,6 +37,10 @@ pub(crate) fn event(event: &Event) {
                 Cause::Shutdown => warn!(%peer, path, octets, retransmits, seconds, "ended by shutdown"),
             }
         }
+        Event::Stored { peer, path, octets, blocks, retransmits, duration } => {
+            let seconds = duration.as_secs_f64();
+            info!(%peer, path, octets, blocks, retransmits, seconds, "stored");
+        }
         Event::Refused { peer, path, code, reason } => warn!(%peer, path, %code, reason, "refused"),
         Event::Ignored { peer, reason } => debug!(%peer, %reason, "not answered"),
         other => debug!(?other, "event"),

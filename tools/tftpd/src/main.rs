@@ -1,9 +1,11 @@
 //! TFTP server and client.
 
 mod args;
+mod client;
 mod config;
 mod log;
 mod privileges;
+mod url;
 
 use args::Args;
 use clap::Parser;
@@ -20,6 +22,9 @@ const CONFIGURATION: u8 = 3;
 fn main() -> ExitCode {
     let args = Args::parse();
     log::start(&args.log);
+    if let Some(verb) = args.verb {
+        return client::run(verb);
+    }
     let config = match Config::new(&args.serve) {
         Ok(config) => config,
         Err(error) => return give_up(&error, CONFIGURATION),

@@ -92,10 +92,10 @@ impl Feed {
     }
 
     /// Octets in the first `blocks` blocks.
-    pub(super) fn octets(&self, blocks: u64) -> u64 {
+    fn octets(&self, blocks: u64) -> u64 {
         match self.last {
-            Some(last) if last == blocks => (blocks - 1) * self.block_size as u64 + self.last_octets,
-            _ => blocks * self.block_size as u64,
+            Some(last) if last <= blocks => (last - 1) * self.block_size as u64 + self.last_octets,
+            _ => blocks.saturating_mul(self.block_size as u64),
         }
     }
 
@@ -167,6 +167,16 @@ impl Content {
                 }
             }
             Self::Feed(feed) => feed.block(from),
+        }
+    }
+
+    /// Octets in the first `blocks` blocks.
+    pub(super) fn octets(&self, blocks: u64, block_size: usize) -> u64 {
+        let sent = blocks.saturating_mul(block_size as u64);
+        match self {
+            Self::Bytes(bytes) => sent.min(bytes.len() as u64),
+            Self::File { length, .. } => sent.min(*length),
+            Self::Feed(feed) => feed.octets(blocks),
         }
     }
 

@@ -23,7 +23,7 @@ pub enum Event {
         /// Its length in octets as sent, if known.
         size: Option<u64>,
     },
-    /// A transfer is over.
+    /// A transfer is over; a write only if it failed (see [`Self::Stored`]).
     Finished {
         /// The client.
         peer: SocketAddr,
@@ -38,6 +38,21 @@ pub enum Event {
         /// Packets that were sent more than once.
         retransmits: u64,
         /// From the request to the end.
+        duration: Duration,
+    },
+    /// A file that a client wrote is complete and in its place.
+    Stored {
+        /// The client.
+        peer: SocketAddr,
+        /// The file.
+        path: String,
+        /// Its length in octets as they came.
+        octets: u64,
+        /// Blocks that came.
+        blocks: u64,
+        /// Acknowledgements that were sent more than once.
+        retransmits: u64,
+        /// From the request to the last acknowledgement.
         duration: Duration,
     },
     /// A request was answered with an ERROR.

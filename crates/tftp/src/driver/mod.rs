@@ -4,6 +4,8 @@
 //! Opening files and reading those that are not in the page cache happens on the blocking pool.
 //! It must run inside a tokio runtime with I/O and time enabled.
 
+mod admit;
+mod client;
 mod config;
 mod content;
 mod directory;
@@ -11,17 +13,20 @@ mod event;
 mod feeder;
 mod file_cache;
 mod mtu;
+mod read;
 mod server;
 mod shard;
 mod socket;
 mod source;
 mod transfer;
+mod write;
 
+pub use client::{ClientConfig, ClientError, Progress, Summary, get, put};
 pub use config::ServerConfig;
-pub use directory::Directory;
+pub use directory::{Directory, Uploads};
 pub use event::{Cause, Event, EventSink};
 pub use server::Server;
-pub use source::{OpenRequest, Opened, Refusal, Source};
+pub use source::{OpenRequest, Opened, Refusal, Sink, Source, Upload};
 
 use std::io;
 use std::net::SocketAddr;

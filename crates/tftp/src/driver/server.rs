@@ -97,7 +97,7 @@ impl Server {
 }
 
 #[expect(clippy::disallowed_methods, reason = "drivers open sockets")]
-fn bind(addr: SocketAddr) -> std::io::Result<UdpSocket> {
+pub(super) fn bind(addr: SocketAddr) -> std::io::Result<UdpSocket> {
     if addr.is_ipv4() {
         return UdpSocket::bind(addr);
     }

@@ -1,24 +1,21 @@
 //! The loop of a server: ports, transfers and timers of one thread, as one hand-written future.
 //!
 //! Each poll receives what has come, asks the engines, sends what they want sent, and leaves wakers with
-//! whatever may make it go on.
+//! whatever may make it go on. What begins a transfer is in [`super::admit`].
 
+use super::admit::{Pending, Ready};
 use super::config::ServerConfig;
-use super::content::{Content, Feed};
+use super::content::Content;
 use super::event::{Cause, Event, EventSink};
-use super::feeder::{self, Input};
 use super::file_cache::FileCache;
-use super::mtu::{PathMtu, header_octets};
-use super::socket::{Datagram, Inbox, Port};
-use super::source::{Body, OpenRequest, Opened, Refusal, Source};
-use super::transfer::{Flushed, Transfer, canonical};
-use crate::negotiate::{Terms, last_block};
-use crate::sender::{Sender, SenderConfig};
-use crate::server::{Admission, Ignored, Server, TransferId};
-use crate::wire::{
-    BlockSize, DATA_HEADER, ErrorCode, Mode, Options, Packet, Request, WindowSize, encode_error,
-};
-use bytes::Bytes;
+use super::mtu::PathMtu;
+use super::read::{Flushed, Path, Read, push_option_ack, push_packet};
+use super::socket::{Inbox, Port};
+use super::source::Source;
+use super::transfer::{Half, Transfer, canonical};
+use super::write::{Answer, Taken, Write, Written};
+use crate::server::{Ignored, Server, TransferId};
+use crate::wire::{ErrorCode, Options, Packet, Request, encode_ack, encode_error};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::future::Future;
@@ -33,49 +30,40 @@ use tokio::time::Sleep;
 
 /// Octets kept of one datagram. Requests are far shorter; a longer one is cut and so malformed.
 const DATAGRAM: usize = 2048;
+/// The same where clients may write, so that blocks fit.
+pub(super) const WRITABLE_DATAGRAM: usize = 9216;
 /// Batches taken from one port before the others have their turn.
 const TURNS: usize = 8;
 /// Without transfers for this long, memory of files is given back.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// A request whose file is being opened.
-#[derive(Debug)]
-struct Pending {
-    peer: SocketAddr,
-    local: Option<IpAddr>,
-    options: Options,
-    path: String,
-    started: Instant,
-}
-
-/// A file, opened, with the length it has on the wire.
-type Ready = Result<(Opened, Mode, Option<u64>), Refusal>;
-
 pub(super) struct Shard<S> {
-    ports: Vec<Port>,
-    config: ServerConfig,
-    source: Arc<S>,
-    events: EventSink,
-    server: Server,
-    inbox: Inbox,
-    mtu: PathMtu,
-    cache: FileCache,
-    transfers: Vec<Option<Transfer>>,
-    free: Vec<usize>,
-    by_peer: HashMap<SocketAddr, usize>,
-    pending: HashMap<TransferId, Pending>,
-    opens: JoinSet<(TransferId, Ready)>,
+    /// The listener first.
+    pub(super) ports: Vec<Port>,
+    pub(super) config: ServerConfig,
+    pub(super) source: Arc<S>,
+    pub(super) events: EventSink,
+    pub(super) server: Server,
+    pub(super) inbox: Inbox,
+    pub(super) mtu: PathMtu,
+    pub(super) cache: FileCache,
+    pub(super) transfers: Vec<Option<Transfer>>,
+    pub(super) free: Vec<usize>,
+    pub(super) by_peer: HashMap<SocketAddr, usize>,
+    pub(super) pending: HashMap<TransferId, Pending>,
+    pub(super) opens: JoinSet<(TransferId, Ready)>,
+    pub(super) writes: JoinSet<Written>,
+    pub(super) next_port: usize,
     /// Transfers that may have something to send.
     queue: VecDeque<usize>,
     timers: BinaryHeap<Reverse<(Instant, usize, TransferId)>>,
     sleep: Pin<Box<Sleep>>,
-    next_port: usize,
     idle_since: Instant,
     draining: Option<Instant>,
 }
 
 #[expect(clippy::disallowed_methods, reason = "drivers read the clock")]
-fn clock() -> Instant {
+pub(super) fn clock() -> Instant {
     Instant::now()
 }
 
@@ -87,7 +75,7 @@ impl<S: Source> Shard<S> {
             source,
             events,
             server: Server::new(config.limits),
-            inbox: Inbox::new(DATAGRAM),
+            inbox: Inbox::new(if config.limits.writable { WRITABLE_DATAGRAM } else { DATAGRAM }),
             mtu: PathMtu::default(),
             cache: FileCache::new(config.cache_octets),
             config,
@@ -96,10 +84,11 @@ impl<S: Source> Shard<S> {
             by_peer: HashMap::new(),
             pending: HashMap::new(),
             opens: JoinSet::new(),
+            writes: JoinSet::new(),
+            next_port: 0,
             queue: VecDeque::new(),
             timers: BinaryHeap::new(),
             sleep: Box::pin(tokio::time::sleep_until((now + IDLE).into())),
-            next_port: 0,
             idle_since: now,
             draining: None,
         }
@@ -120,15 +109,19 @@ impl<S: Source> Shard<S> {
             let more = self.poll_receive(now, cx)?;
             while let Poll::Ready(Some(done)) = self.opens.poll_join_next(cx) {
                 if let Ok((id, ready)) = done {
-                    self.opened(now, id, ready);
+                    self.handle_opened(now, id, ready);
+                }
+            }
+            while let Poll::Ready(Some(done)) = self.writes.poll_join_next(cx) {
+                if let Ok(written) = done {
+                    self.handle_written(now, written);
                 }
             }
             if self.cache.poll_loaded(cx) {
-                self.wake_starved(|transfer| !matches!(transfer.content, Content::Feed(_)));
+                self.wake_starved();
             }
-            self.poll_feeds(cx);
             self.fire_timers(now);
-            self.flush_queue(now);
+            while self.flush_queue(now) && self.poll_feeds(cx) {}
             self.poll_blocked(cx);
             if self.is_over(now) {
                 return Ok(Poll::Ready(()));
@@ -173,40 +166,53 @@ impl<S: Source> Shard<S> {
             && transfer.port == index
             && !(is_listener && Request::has_opcode(datagram))
         {
-            match Packet::parse(datagram) {
-                Ok(Packet::Ack(number)) => {
-                    transfer.sender.handle_ack(now, number);
-                    transfer.content.release(transfer.sender.acked());
-                    if transfer.sender.is_answered() {
+            let mut taken = Taken::Fine;
+            match (Packet::parse(datagram), &mut transfer.half) {
+                (Ok(Packet::Ack(number)), Half::Read(read)) => {
+                    read.sender.handle_ack(now, number);
+                    read.content.release(read.sender.acked());
+                    if read.sender.is_answered() {
                         self.server.answered(peer);
                     }
                 }
-                Ok(Packet::Error(code, message)) => {
-                    transfer.message = String::from_utf8_lossy(message).into_owned();
-                    transfer.sender.handle_error(code);
+                (Ok(Packet::Data(number, octets)), Half::Write(write)) => {
+                    self.server.answered(peer);
+                    taken = write.handle_data(now, number, octets);
                 }
-                Ok(Packet::Data(..) | Packet::OptionAck(_)) | Err(_) => return, // stray: the timer keeps running
+                (Ok(Packet::Error(code, message)), half) => {
+                    transfer.message = String::from_utf8_lossy(message).into_owned();
+                    match half {
+                        Half::Read(read) => read.sender.handle_error(code),
+                        Half::Write(write) => write.receiver.handle_error(code),
+                    }
+                }
+                _ => return, // stray: the timer keeps running
             }
-            if transfer.sender.is_over() {
+            let over = transfer.is_over(now);
+            if let Taken::Refused(code, why) = taken {
+                self.send_error(index, peer, arrival.local, code, why);
+                self.end(now, slot, Some(Cause::Failed(why.into())));
+            } else if over {
                 self.end(now, slot, None);
-            } else if !transfer.queued {
-                transfer.queued = true;
-                self.queue.push_back(slot);
+            } else {
+                self.wake(slot);
             }
-            return;
+        } else if !is_listener {
+            self.handle_stray(now, index, peer, arrival.local, at);
+        } else if self.draining.is_none() {
+            self.handle_request(now, at);
         }
-        if !is_listener {
-            self.stray(now, index, arrival.from, arrival.local, at);
-            return;
-        }
-        if self.draining.is_some() {
-            return;
-        }
-        self.request(now, at);
     }
 
     /// A packet at a transfer's port from somebody else (RFC 1350 §4).
-    fn stray(&mut self, now: Instant, index: usize, peer: SocketAddr, local: Option<IpAddr>, at: usize) {
+    fn handle_stray(
+        &mut self,
+        now: Instant,
+        index: usize,
+        peer: SocketAddr,
+        local: Option<IpAddr>,
+        at: usize,
+    ) {
         let Some((_, datagram)) = self.inbox.arrival(at) else { return };
         let reason = match Packet::parse(datagram) {
             Ok(Packet::Error(..)) => Ignored::NoTransfer, // never answered: RFC 1350 §7
@@ -220,176 +226,35 @@ impl<S: Source> Shard<S> {
         (self.events)(Event::Ignored { peer: canonical(peer), reason });
     }
 
-    fn request(&mut self, now: Instant, at: usize) {
-        let Some((arrival, datagram)) = self.inbox.arrival(at) else { return };
-        let (peer, local) = (arrival.from, arrival.local);
-        let busy = self.pending.len() >= self.config.pending_opens;
-        match self.server.handle_request(now, peer, datagram) {
-            Ok(Admission::Start { id, request, replaces }) => {
-                let open = OpenRequest::new(request.filename.to_vec(), request.mode, canonical(peer), local);
-                let options = request.options;
-                let path = open.path_lossy().into_owned();
-                if let Some(old) = replaces {
-                    self.pending.remove(&old);
-                    let slot = self.by_peer.get(&peer).copied();
-                    if let Some(slot) = slot {
-                        self.end(now, slot, Some(Cause::Replaced));
-                    }
-                }
-                if busy {
-                    self.server.finish(peer, Some(id));
-                    (self.events)(Event::Ignored {
-                        peer: canonical(peer),
-                        reason: Ignored::TooManyTransfers,
-                    });
-                    return;
-                }
-                self.pending.insert(id, Pending { peer, local, options, path, started: now });
-                let (source, wait) = (Arc::clone(&self.source), self.config.open_timeout);
-                let mode = open.mode;
-                let sized = options.transfer_size.is_some();
-                self.opens.spawn(async move {
-                    let opened = tokio::time::timeout(wait, open_file(&*source, open, mode, sized)).await;
-                    let slow = |_| Err(Refusal::new(ErrorCode::NotDefined, "file did not open in time"));
-                    (id, opened.unwrap_or_else(slow))
-                });
-            }
-            Ok(Admission::Repeat(id)) => {
-                let Some(&slot) = self.by_peer.get(&peer) else { return };
-                let Some(transfer) = self.transfers.get_mut(slot).and_then(Option::as_mut) else { return };
-                if transfer.id == id {
-                    transfer.sender.repeat(now);
-                    if !std::mem::replace(&mut transfer.queued, true) {
-                        self.queue.push_back(slot);
-                    }
-                }
-            }
-            Ok(Admission::Refuse { code, reason }) => {
-                let path = Request::parse(datagram)
-                    .map(|request| String::from_utf8_lossy(request.filename).into_owned())
-                    .unwrap_or_default();
-                let port = self.answer_port();
-                self.send_error(port, peer, local, code, reason);
-                (self.events)(Event::Refused { peer: canonical(peer), path, code, reason: reason.into() });
-            }
-            Err(reason) => (self.events)(Event::Ignored { peer: canonical(peer), reason }),
-        }
-    }
-
-    /// The port for the next transfer: never the one that was used last, if there is another (RFC 1350 §4).
-    const fn answer_port(&mut self) -> usize {
-        let others = self.ports.len() - 1;
-        if others == 0 {
-            return 0;
-        }
-        self.next_port = self.next_port % others + 1;
-        self.next_port
-    }
-
-    fn opened(&mut self, now: Instant, id: TransferId, ready: Ready) {
-        let Some(pending) = self.pending.remove(&id) else { return };
-        let Pending { peer, local, options: asked, path, started } = pending;
-        let port = self.answer_port();
-        let (opened, mode, length) = match ready {
-            Ok(ready) => ready,
-            Err(Refusal { code, message }) => {
-                self.server.finish(peer, Some(id));
-                self.send_error(port, peer, local, code, &message);
-                (self.events)(Event::Refused { peer: canonical(peer), path, code, reason: message });
-                return;
-            }
-        };
-        let quirks = opened.quirks;
-        let buffered = matches!(opened.body, Body::Stream { .. })
-            || (mode == Mode::Netascii && !matches!(opened.body, Body::Bytes(_)));
-        let octets = if buffered { self.config.max_buffered_octets } else { self.config.max_window_octets };
-        let mtu = self.mtu.of(now, canonical(peer));
-        let fitting =
-            mtu.map(|mtu| mtu.saturating_sub(header_octets(peer.ip().to_canonical()) + DATA_HEADER));
-        let mut largest = self.config.max_block_size.min(quirks.block_size.unwrap_or(BlockSize::MAX));
-        if !quirks.allow_fragments.unwrap_or(self.config.allow_fragments)
-            && let Some(fitting) = fitting.and_then(|octets| BlockSize::new(octets.min(65464) as u16))
+    /// Puts a transfer into the queue of those that may have something to send.
+    pub(super) fn wake(&mut self, slot: usize) {
+        if let Some(transfer) = self.transfers.get_mut(slot).and_then(Option::as_mut)
+            && !std::mem::replace(&mut transfer.queued, true)
         {
-            largest = largest.min(fitting);
-        }
-        let terms = Terms {
-            block_size: largest,
-            window_size: self.config.max_window_size,
-            window_octets: octets,
-            transfer_size: length.filter(|_| !quirks.hide_transfer_size),
-        };
-        let options = terms.grant(&asked);
-        let block_size = options.block_size.unwrap_or(BlockSize::DEFAULT);
-        let known = length.filter(|_| !buffered);
-        let config = SenderConfig {
-            window: options.window_size.unwrap_or(WindowSize::DEFAULT),
-            option_ack: !options.is_empty(),
-            rollover: quirks.rollover,
-            timeout: options.timeout.map(|timeout| Duration::from_secs(timeout.seconds().into())),
-            last: known.map(|length| last_block(length, block_size)),
-        };
-        let content = self.content(opened.body, mode, block_size);
-        let segmented = content.is_contiguous() && fitting.is_some_and(|most| block_size.octets() <= most);
-        let transfer = Transfer {
-            id,
-            peer,
-            local,
-            port,
-            sender: Sender::new(now, &config),
-            content,
-            block_size: block_size.octets(),
-            options,
-            segmented,
-            path,
-            started,
-            message: String::new(),
-            armed: None,
-            queued: true,
-            starved: false,
-        };
-        (self.events)(Event::Started { peer: canonical(peer), path: transfer.path.clone(), size: length });
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.transfers.push(None);
-            self.transfers.len() - 1
-        });
-        if let Some(place) = self.transfers.get_mut(slot) {
-            *place = Some(transfer);
-        }
-        self.by_peer.insert(peer, slot);
-        self.queue.push_back(slot);
-    }
-
-    fn content(&mut self, body: Body, mode: Mode, block_size: BlockSize) -> Content {
-        let octets = block_size.octets();
-        match (body, mode) {
-            (Body::Bytes(bytes), _) => Content::Bytes(bytes), // converted when it was opened
-            (Body::File { file, key, head }, Mode::Octet) => {
-                Content::File { id: self.cache.open(file, key), length: key.length, head, piece: None }
-            }
-            (Body::File { file, .. }, Mode::Netascii) => {
-                Content::Feed(Feed::new(Input::File(Arc::new(file)), mode, octets))
-            }
-            (Body::Stream { reader, .. }, _) => Content::Feed(Feed::new(Input::Stream(reader), mode, octets)),
+            self.queue.push_back(slot);
         }
     }
 
-    fn poll_feeds(&mut self, cx: &mut Context<'_>) {
-        for slot in 0..self.transfers.len() {
-            let Some(transfer) = self.transfers.get_mut(slot).and_then(Option::as_mut) else { continue };
-            if transfer.starved && transfer.poll_feed(cx) && !std::mem::replace(&mut transfer.queued, true) {
-                self.queue.push_back(slot);
-            }
-        }
-    }
-
-    fn wake_starved(&mut self, which: impl Fn(&Transfer) -> bool) {
+    /// Lets streams go on; `true` if one has more to send.
+    fn poll_feeds(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut any = false;
         for (slot, transfer) in self.transfers.iter_mut().enumerate() {
-            let Some(transfer) = transfer.as_mut().filter(|transfer| transfer.starved && which(transfer))
-            else {
-                continue;
-            };
-            if !std::mem::replace(&mut transfer.queued, true) {
+            let Some(transfer) = transfer else { continue };
+            let Half::Read(read) = &mut transfer.half else { continue };
+            if read.starved && read.poll_feed(cx) && !std::mem::replace(&mut transfer.queued, true) {
                 self.queue.push_back(slot);
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// A piece of a file has come: those who wait for one look again.
+    fn wake_starved(&mut self) {
+        for slot in 0..self.transfers.len() {
+            let transfer = self.transfers.get(slot).and_then(Option::as_ref);
+            if transfer.is_some_and(|t| matches!(&t.half, Half::Read(Read { starved: true, .. }))) {
+                self.wake(slot);
             }
         }
     }
@@ -404,52 +269,52 @@ impl<S: Source> Shard<S> {
                 continue;
             }
             transfer.armed = None;
-            transfer.sender.handle_timeout(now);
-            if transfer.sender.is_over() {
+            transfer.handle_timeout(now);
+            if transfer.is_over(now) {
                 self.end(now, slot, None);
-                continue;
-            }
-            if !std::mem::replace(&mut transfer.queued, true) {
-                self.queue.push_back(slot);
+            } else {
+                self.wake(slot);
             }
         }
     }
 
-    fn flush_queue(&mut self, now: Instant) {
-        let mut left = self.queue.len();
-        while left > 0
-            && let Some(slot) = self.queue.pop_front()
-        {
-            left -= 1;
+    /// Sends what the engines want sent; `true` if a transfer waits for its source.
+    fn flush_queue(&mut self, now: Instant) -> bool {
+        let mut starved = false;
+        for _ in 0..self.queue.len() {
+            let Some(slot) = self.queue.pop_front() else { break };
             let Some(transfer) = self.transfers.get_mut(slot).and_then(Option::as_mut) else { continue };
             let Some(port) = self.ports.get_mut(transfer.port) else { continue };
             transfer.queued = false;
-            match transfer.flush(now, port, &mut self.cache) {
-                Flushed::Done => {}
-                Flushed::Starved => {}
-                Flushed::Blocked => {
-                    transfer.queued = true;
-                    self.queue.push_back(slot);
+            let path = Path { to: transfer.peer, from: transfer.local, block_size: transfer.block_size };
+            let flushed = match &mut transfer.half {
+                Half::Read(read) => read.flush(now, path, &transfer.options, port, &mut self.cache),
+                Half::Write(write) => {
+                    write.start_writing(transfer.id, &mut self.writes);
+                    flush_answers(now, write, path, &transfer.options, port)
                 }
-                Flushed::Failed(why) => {
-                    let (index, peer, local) = (transfer.port, transfer.peer, transfer.local);
-                    self.send_error(index, peer, local, ErrorCode::NotDefined, &why);
-                    self.end(now, slot, Some(Cause::Failed(why)));
-                    continue;
-                }
-            }
-            if let Some(deadline) = transfer.sender.poll_timeout()
+            };
+            if let Some(deadline) = transfer.poll_timeout()
                 && transfer.armed.is_none_or(|armed| armed > deadline)
             {
                 transfer.armed = Some(deadline);
                 self.timers.push(Reverse((deadline, slot, transfer.id)));
             }
-        }
-        for port in &mut self.ports {
-            if !port.blocked {
-                port.flush();
+            match flushed {
+                Flushed::Done => {}
+                Flushed::Starved => starved = true,
+                Flushed::Blocked => self.wake(slot),
+                Flushed::Failed(why) => {
+                    let index = transfer.port;
+                    self.send_error(index, path.to, path.from, ErrorCode::NotDefined, &why);
+                    self.end(now, slot, Some(Cause::Failed(why)));
+                }
             }
         }
+        for port in self.ports.iter_mut().filter(|port| !port.blocked) {
+            port.flush();
+        }
+        starved
     }
 
     /// Goes on where the kernel took no more, once it does.
@@ -475,12 +340,13 @@ impl<S: Source> Shard<S> {
             return false;
         }
         let now = clock();
-        if self.by_peer.is_empty() && now >= idle {
+        if now >= idle {
+            self.idle_since = now;
             self.cache.forget_unused();
-            self.transfers = Vec::new();
-            self.free = Vec::new();
+            if self.by_peer.is_empty() {
+                (self.transfers, self.free, self.timers) = Default::default();
+            }
         }
-        self.idle_since = now;
         true
     }
 
@@ -496,12 +362,12 @@ impl<S: Source> Shard<S> {
     }
 
     /// A transfer is over; without `cause` the engine says how.
-    fn end(&mut self, now: Instant, slot: usize, cause: Option<Cause>) {
+    pub(super) fn end(&mut self, now: Instant, slot: usize, cause: Option<Cause>) {
         let Some(transfer) = self.transfers.get_mut(slot).and_then(Option::take) else { return };
         self.free.push(slot);
         self.by_peer.remove(&transfer.peer);
         self.server.finish(transfer.peer, Some(transfer.id));
-        if let Content::File { id, .. } = &transfer.content {
+        if let Half::Read(Read { content: Content::File { id, .. }, .. }) = &transfer.half {
             self.cache.close(*id);
         }
         if let Some(cause) = cause.or_else(|| transfer.cause()) {
@@ -510,7 +376,7 @@ impl<S: Source> Shard<S> {
         self.idle_since = now;
     }
 
-    fn send_error(
+    pub(super) fn send_error(
         &mut self,
         port: usize,
         to: SocketAddr,
@@ -520,35 +386,22 @@ impl<S: Source> Shard<S> {
     ) {
         let mut packet = Vec::with_capacity(64);
         encode_error(code, message, &mut packet);
-        let Some((header, rest)) = packet.split_first_chunk::<4>() else { return };
-        let pieces = [Bytes::copy_from_slice(rest), Bytes::new()];
         if let Some(port) = self.ports.get_mut(port) {
-            port.push(Datagram { to, from, header: *header, pieces });
+            push_packet(port, to, from, &packet);
         }
     }
 }
 
-/// Opens a file and says how long it is on the wire, if that is known.
-async fn open_file<S: Source>(source: &S, request: OpenRequest, mode: Mode, sized: bool) -> Ready {
-    let mut opened = source.open(request).await?;
-    let unreadable = || Refusal::new(ErrorCode::NotDefined, "file cannot be read");
-    let length = match (&mut opened.body, mode) {
-        (Body::Bytes(bytes), Mode::Octet) => Some(bytes.len() as u64),
-        (Body::Bytes(bytes), Mode::Netascii) => {
-            let mut text = Vec::new();
-            crate::netascii::encode(bytes, &mut text);
-            *bytes = text.into();
-            Some(bytes.len() as u64)
+/// Answers the packets of a client that writes.
+fn flush_answers(now: Instant, write: &mut Write, path: Path, options: &Options, port: &mut Port) -> Flushed {
+    while let Some(answer) = write.poll_answer(now) {
+        let free = match answer {
+            Answer::OptionAck => push_option_ack(port, path, options),
+            Answer::Ack(number) => push_packet(port, path.to, path.from, &encode_ack(number)),
+        };
+        if !free {
+            return Flushed::Blocked;
         }
-        (Body::File { key, .. }, Mode::Octet) => Some(key.length),
-        (Body::File { file, key, .. }, Mode::Netascii) if sized => {
-            let (file, length) = (file.try_clone().map_err(|_| unreadable())?, key.length);
-            let count = move || feeder::netascii_length(&file, length);
-            tokio::task::spawn_blocking(count).await.map_err(|_| unreadable())?.map_err(|_| unreadable())?
-        }
-        (Body::File { .. }, Mode::Netascii) => None,
-        (Body::Stream { length, .. }, Mode::Octet) => *length,
-        (Body::Stream { .. }, Mode::Netascii) => None,
-    };
-    Ok((opened, mode, length))
+    }
+    Flushed::Done
 }

@@ -17,6 +17,52 @@ const HEAD: usize = 512;
 pub trait Source: Send + Sync + 'static {
     /// Opens the file, or says with which ERROR to refuse it.
     fn open(&self, request: OpenRequest) -> impl Future<Output = Result<Opened, Refusal>> + Send;
+
+    /// Makes room for a file that a client wants to write, `announced` octets long if it said so (RFC 2349).
+    /// Called only where [`crate::Limits::writable`] is set. Without an implementation: ERROR 2.
+    fn create(
+        &self,
+        request: OpenRequest,
+        announced: Option<u64>,
+    ) -> impl Future<Output = Result<Upload, Refusal>> + Send {
+        let _ = (request, announced);
+        async { Err(Refusal::access_violation()) }
+    }
+}
+
+/// Where a file that a client writes goes. Both methods are called on the blocking pool; dropped before
+/// [`Self::commit`], it leaves nothing behind.
+pub trait Sink: Send {
+    /// Takes the next octets.
+    ///
+    /// # Errors
+    /// Anything; a full disk is reported to the client as such.
+    fn write(&mut self, octets: &[u8]) -> io::Result<()>;
+
+    /// Puts the complete file in its place. Only then the client is told that it has arrived.
+    ///
+    /// # Errors
+    /// Anything; the file is not there then.
+    fn commit(self: Box<Self>) -> io::Result<()>;
+}
+
+/// A file that a client writes.
+pub struct Upload {
+    pub(super) sink: Box<dyn Sink>,
+    pub(super) quota: u64,
+}
+
+impl std::fmt::Debug for Upload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upload").field("quota", &self.quota).finish_non_exhaustive()
+    }
+}
+
+impl Upload {
+    /// A file of at most `quota` octets; more end the transfer with ERROR 3.
+    pub fn new(sink: impl Sink + 'static, quota: u64) -> Self {
+        Self { sink: Box::new(sink), quota }
+    }
 }
 
 /// What is asked for, by whom.
