@@ -236,6 +236,7 @@ impl Fleet {
     /// Whether an address or a BMC belongs to another machine.
     fn taken(&self, mac: Mac, but: Option<MachineId>) -> Result<(), Refusal> {
         match self.by_mac.get(&mac).filter(|id| Some(**id) != but) {
+            None if !mac.is_station() => Err(Refusal::Nothing(format!("{mac} is no interface's address"))),
             Some(id) => Err(Refusal::Taken(format!("{mac} is an interface of {}", self.name(*id)))),
             None => Ok(()),
         }

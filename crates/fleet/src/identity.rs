@@ -10,6 +10,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 #[derive(Clone, Copy, Eq, PartialEq, Ord, PartialOrd, Hash)]
 pub struct Mac(pub [u8; 6]);
 
+impl Mac {
+    /// Whether one interface can have it: not a group address, not zero (IEEE 802 §8.2).
+    pub fn is_station(self) -> bool {
+        let [first, ..] = self.0;
+        first & 1 == 0 && self.0 != [0; 6]
+    }
+}
+
 /// The text is no Ethernet address, UUID or claim.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -23,6 +31,9 @@ pub enum ParseError {
     /// Not 32 hexadecimal digits.
     #[error("not a claim (want 32 hexadecimal digits)")]
     Claim,
+    /// Not 64 hexadecimal digits.
+    #[error("not an agent's key (want 64 hexadecimal digits)")]
+    Key,
 }
 
 impl FromStr for Mac {
@@ -46,7 +57,7 @@ impl fmt::Debug for Mac {
 }
 
 /// Reads `N` octets of hexadecimal, with any of `dividers` between octets.
-fn hex<const N: usize>(text: &str, dividers: &[char]) -> Option<[u8; N]> {
+pub(crate) fn hex<const N: usize>(text: &str, dividers: &[char]) -> Option<[u8; N]> {
     let mut out = [0; N];
     let mut slots = out.iter_mut();
     let mut digits = text.chars().peekable();
@@ -262,6 +273,7 @@ mod tests {
         for form in ["52:54:00:12:34:56", "52-54-00-12-34-56", "525400123456"] {
             assert_eq!(form.parse(), Ok(mac));
         }
+        assert!(mac.is_station() && !Mac([0xff; 6]).is_station() && !Mac([0; 6]).is_station());
         for bad in [
             "",
             "52:54:00:12:34",

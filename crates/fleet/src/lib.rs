@@ -8,6 +8,8 @@ pub mod config;
 pub mod decide;
 mod fleet;
 pub mod grant;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod identity;
 pub mod inventory;
 pub mod job;

@@ -3,12 +3,13 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::Phase;
 use crate::fleet::{AlarmKind, Fleet};
-use crate::identity::{ClaimSecret, Mac, MachineId, Uuid};
+use crate::identity::{ClaimSecret, Mac, MachineId, ParseError, Uuid, hex};
 use crate::machine::{Facts, Interface, Lifecycle, Machine};
 use crate::order::{OrderState, Role};
 use crate::text::{MAX_DETAIL, clean};
@@ -29,6 +30,13 @@ const MAX_DIGESTS: usize = 256;
 #[derive(Clone, Copy, Eq, PartialEq, Ord, PartialOrd, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AgentKey(pub [u8; 32]);
+
+impl FromStr for AgentKey {
+    type Err = ParseError;
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        hex::<32>(text, &[]).map(Self).ok_or(ParseError::Key)
+    }
+}
 
 impl fmt::Debug for AgentKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
