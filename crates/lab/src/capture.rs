@@ -15,7 +15,8 @@ use crate::error::{LabError, Result};
 
 /// ETH_P_ALL, in network order as socket(2) wants it.
 pub(crate) const EVERY_PROTOCOL: i32 = (3_u16).to_be() as i32;
-/// Longer TCP frames are the contents of files: they would only push out what matters.
+/// Longer TCP frames are the contents of files and would only push out what matters; kept is the first one of an HTTP
+/// response, because the socket sends head and body together as far as they fit.
 const LONGEST_TCP: u32 = 1000;
 const WHOLE_FRAME: u32 = 262_144;
 const BUFFER: usize = 4 << 20;
@@ -72,21 +73,39 @@ fn open(index: u32) -> std::io::Result<Socket> {
     const LOAD_HALF: u16 = 0x28;
     const LOAD_BYTE: u16 = 0x30;
     const LOAD_LENGTH: u16 = 0x80;
+    const INDEX_OF_HEADER: u16 = 0xb1;
+    const LOAD_BYTE_AT_INDEX: u16 = 0x50;
+    const LOAD_WORD_AT_INDEX: u16 = 0x40;
+    const AND: u16 = 0x54;
+    const SHIFT_RIGHT: u16 = 0x74;
+    const ADD_INDEX: u16 = 0x0c;
+    const TO_INDEX: u16 = 0x07;
     const JUMP_EQUAL: u16 = 0x15;
     const JUMP_GREATER: u16 = 0x25;
     const RETURN: u16 = 0x06;
     const INTERFACE_INDEX: u32 = 0xffff_f008;
+    const HTTP: u32 = u32::from_be_bytes(*b"HTTP");
+    let step = SockFilter::new;
     let filter = [
-        SockFilter::new(LOAD_WORD, 0, 0, INTERFACE_INDEX),
-        SockFilter::new(JUMP_EQUAL, 0, 7, index),
-        SockFilter::new(LOAD_HALF, 0, 0, 12),
-        SockFilter::new(JUMP_EQUAL, 0, 4, 0x0800),
-        SockFilter::new(LOAD_BYTE, 0, 0, 23),
-        SockFilter::new(JUMP_EQUAL, 0, 2, 6),
-        SockFilter::new(LOAD_LENGTH, 0, 0, 0),
-        SockFilter::new(JUMP_GREATER, 1, 0, LONGEST_TCP),
-        SockFilter::new(RETURN, 0, 0, WHOLE_FRAME),
-        SockFilter::new(RETURN, 0, 0, 0),
+        step(LOAD_WORD, 0, 0, INTERFACE_INDEX),
+        step(JUMP_EQUAL, 0, 15, index), // another interface: drop
+        step(LOAD_HALF, 0, 0, 12),
+        step(JUMP_EQUAL, 0, 12, 0x0800), // not IPv4: keep
+        step(LOAD_BYTE, 0, 0, 23),
+        step(JUMP_EQUAL, 0, 10, 6), // not TCP: keep
+        step(LOAD_LENGTH, 0, 0, 0),
+        step(JUMP_GREATER, 0, 8, LONGEST_TCP), // short: keep
+        // The payload begins at 14 + the IP header + the TCP header.
+        step(INDEX_OF_HEADER, 0, 0, 14),
+        step(LOAD_BYTE_AT_INDEX, 0, 0, 14 + 12),
+        step(AND, 0, 0, 0xf0),
+        step(SHIFT_RIGHT, 0, 0, 2),
+        step(ADD_INDEX, 0, 0, 0),
+        step(TO_INDEX, 0, 0, 0),
+        step(LOAD_WORD_AT_INDEX, 0, 0, 14),
+        step(JUMP_EQUAL, 0, 1, HTTP),
+        step(RETURN, 0, 0, WHOLE_FRAME),
+        step(RETURN, 0, 0, 0),
     ];
     let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(EVERY_PROTOCOL)))?;
     socket.attach_filter(&filter)?;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use crate::frame::Udp;
+use crate::frame::{Udp, tcp_payload};
 use crate::pcap::Record;
 
 /// A DHCP reply (RFC 2131 §2, op 2) as it was on the wire.
@@ -168,6 +168,62 @@ impl Transfer {
     }
 }
 
+/// An HTTP request and its response (RFC 9112), as far as a capture of first frames shows them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HttpExchange {
+    /// Who asked.
+    pub client: SocketAddrV4,
+    /// `GET`, `POST`, …
+    pub method: String,
+    /// Path and query.
+    pub target: String,
+    /// Of the response; 0 while there is none.
+    pub status: u16,
+    /// The body, where it came in the same frame as the head.
+    pub body: Option<Vec<u8>>,
+}
+
+/// Pairs requests to `server` with the responses on the same connection, in the order of the requests.
+#[must_use]
+pub fn http_exchanges<'a>(
+    records: impl IntoIterator<Item = &'a Record>,
+    server: SocketAddrV4,
+) -> Vec<HttpExchange> {
+    let mut exchanges: Vec<HttpExchange> = Vec::new();
+    for record in records {
+        let Some((from, to, payload)) = tcp_payload(&record.frame) else { continue };
+        if to == server {
+            let first = payload.split(|octet| *octet == b'\r').next().unwrap_or_default();
+            let line = String::from_utf8_lossy(first);
+            let mut words = line.split(' ');
+            if let (Some(method), Some(target), Some("HTTP/1.1" | "HTTP/1.0")) =
+                (words.next(), words.next(), words.next())
+            {
+                let (method, target) = (method.to_owned(), target.to_owned());
+                exchanges.push(HttpExchange { client: from, method, target, status: 0, body: None });
+            }
+        } else if from == server
+            && let Some((status, body)) = response(payload)
+            && let Some(open) = exchanges.iter_mut().find(|open| open.client == to && open.status == 0)
+        {
+            (open.status, open.body) = (status, body);
+        }
+    }
+    exchanges
+}
+
+fn response(payload: &[u8]) -> Option<(u16, Option<Vec<u8>>)> {
+    let end = payload.windows(4).position(|window| window == b"\r\n\r\n")?;
+    let head = std::str::from_utf8(payload.get(..end)?).ok()?;
+    let status = head.strip_prefix("HTTP/1.")?.get(2..5)?.parse().ok()?;
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
+    });
+    let body = length.and_then(|length| payload.get(end + 4..end + 4 + length)).map(<[u8]>::to_vec);
+    Some((status, body))
+}
+
 fn u16_first(octets: &[u8]) -> Option<(u16, &[u8])> {
     let (first, rest) = octets.split_first_chunk::<2>()?;
     Some((u16::from_be_bytes(*first), rest))
@@ -211,6 +267,34 @@ mod tests {
         assert!(reads[0].error && !reads[0].complete);
         assert_eq!((reads[1].file.as_str(), reads[1].octets.as_slice()), ("a.efi", b"123456789".as_slice()));
         assert!(reads[1].complete && !reads[1].error);
+    }
+
+    #[test]
+    fn requests_and_responses_of_two_connections() {
+        let tcp = |from: (u8, u16), to: (u8, u16), payload: &[u8]| {
+            let mut segment = vec![0; 8];
+            segment.extend([0x50, 0, 0, 0, 0, 0, 0, 0]);
+            segment.extend(payload);
+            let mut record = udp(from, to, &segment);
+            record.frame[23] = 6;
+            record.frame.drain(38..42); // 4 octets of UDP's length and checksum, the rest are sequence numbers
+            let total = u16::try_from(record.frame.len() - 14).unwrap().to_be_bytes();
+            record.frame[16..18].copy_from_slice(&total);
+            record
+        };
+        let server = (1, 8080);
+        let records = [
+            tcp((2, 1000), server, b"GET /a?b HTTP/1.1\r\nHost: x\r\n\r\n"),
+            tcp((3, 1000), server, b"GET /big HTTP/1.1\r\n\r\n"),
+            tcp(server, (3, 1000), b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\nhead"),
+            tcp(server, (2, 1000), b"HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\nno"),
+            tcp(server, (2, 1000), b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+        ];
+        let exchanges = http_exchanges(&records, SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), 8080));
+        assert_eq!(exchanges.len(), 2);
+        assert_eq!((exchanges[0].target.as_str(), exchanges[0].status), ("/a?b", 404));
+        assert_eq!(exchanges[0].body.as_deref(), Some(b"no".as_slice()));
+        assert_eq!((exchanges[1].status, exchanges[1].body.as_ref()), (200, None));
     }
 
     #[test]

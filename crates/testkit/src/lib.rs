@@ -9,7 +9,7 @@ pub mod random;
 pub mod vectors;
 
 pub use clock::Clock;
-pub use evidence::{DhcpReply, TftpRead, tftp_reads};
+pub use evidence::{DhcpReply, HttpExchange, TftpRead, http_exchanges, tftp_reads};
 pub use link::{Link, LinkConfig};
 pub use pcap::{PcapReader, PcapWriter, Record};
 pub use random::SplitMix;
