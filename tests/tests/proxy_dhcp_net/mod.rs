@@ -1,6 +1,8 @@
 //! What the proxy-dhcp tests share: a segment of two namespaces, lease servers without PXE options, and DHCP clients.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod firmware;
+
 use kpc_tests::{Guard, binary, peer, peer_command, wait_for};
 use nix::sched::{CloneFlags, setns};
 use proxy_dhcp::wire::{Header, Message, Op, Writer, code};
@@ -151,6 +153,40 @@ impl Net {
         Some(guard)
     }
 
+    /// A third namespace on the segment, 10.77.0.2, for a lease server of its own.
+    pub fn third_host(&self) -> String {
+        let (name, segment) = (format!("{}-l", self.host), &self.segment);
+        run(&format!("ip netns add {name}"));
+        run(&format!("ip -n {name} link add eth0 type veth peer name port1 netns {segment}"));
+        run(&format!("ip -n {segment} link set port1 master br0"));
+        run(&format!("ip -n {segment} link set port1 up"));
+        run(&format!("ip -n {name} addr add 10.77.0.2/24 dev eth0"));
+        run(&format!("ip -n {name} link set eth0 up"));
+        name
+    }
+
+    /// dnsmasq as the proxy, with KPC's flags and a service for x64 UEFI.
+    pub fn dnsmasq_proxy(&self) -> Option<Guard> {
+        let mut command = inside(&self.host, &peer("dnsmasq")?);
+        command.args([
+            "-k",
+            "--conf-file=/dev/null",
+            "--port=0",
+            "--user=root",
+            "--interface=eth0",
+            "--log-dhcp",
+        ]);
+        command.args(["--bind-interfaces", &format!("--dhcp-range={HOST},proxy")]);
+        command.arg("--dhcp-userclass=set:ipxe,iPXE");
+        for (arch, loader) in [("x86PC", "undionly.kpxe"), ("x86-64_EFI", "snponly.efi")] {
+            command.arg(format!("--pxe-service=tag:#ipxe,{arch},Loader,{loader}"));
+            command.arg(format!("--pxe-service=tag:ipxe,{arch},iPXE,http://{HOST}:8080/boot.ipxe"));
+        }
+        let guard = Guard::spawn(self.logged(&mut command, "proxy.log"));
+        self.wait_for_port(&self.host, 4011);
+        Some(guard)
+    }
+
     /// Waits until something is bound to a UDP port of a namespace.
     pub fn wait_for_port(&self, namespace: &str, port: u16) {
         let namespace = namespace.to_owned();
@@ -174,8 +210,9 @@ impl Net {
 
 impl Drop for Net {
     fn drop(&mut self) {
-        for name in [&self.host, &self.segment] {
-            let _ = Command::new("ip").args(["netns", "del", name]).status();
+        let third = format!("{}-l", self.host);
+        for name in [&self.host, &self.segment, &third] {
+            let _ = Command::new("ip").stderr(Stdio::null()).args(["netns", "del", name]).status();
         }
     }
 }
