@@ -11,8 +11,10 @@ pub mod guid;
 pub mod hostrange;
 pub mod responder;
 pub mod scan;
+pub mod script;
 mod sequence;
 pub mod session;
+pub mod sweep;
 pub mod wire;
 
 pub use command::Command;
@@ -24,3 +26,4 @@ pub use guid::guid_matches_uuid;
 pub use responder::BmcResponder;
 pub use scan::Scan;
 pub use session::{Credentials, Failure, Privilege, Session};
+pub use sweep::Sweep;

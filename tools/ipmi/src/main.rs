@@ -2,6 +2,7 @@
 
 mod bmcd;
 mod command;
+mod fleet;
 mod netboot;
 mod options;
 mod output;

@@ -4,13 +4,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use ipmi::command::chassis::{BootDevice, BootOptions, ChassisControl};
-use ipmi::driver::{Bmc, BmcConfig, BmcError, Credentials};
-use ipmi::guid::Guid;
-use ipmi::hostrange;
+use ipmi::command::chassis::{BootDevice, ChassisControl};
+use ipmi::driver::Credentials;
+use ipmi::script::{Netboot, NetbootOutcome};
+use ipmi::session::Config;
+use ipmi::{hostrange, sweep};
 use serde_json::json;
 
-use crate::{output, secret, target};
+use crate::fleet::{self, Told};
+use crate::{output, secret};
 
 const EXAMPLES: &str = "\
 EXAMPLES:
@@ -41,6 +43,9 @@ pub(crate) struct Args {
     /// Time between two hosts: 500ms, 5s, 1m.
     #[arg(long, default_value = "0s", value_parser = duration)]
     stagger: Duration,
+    /// Hosts in conversation at once.
+    #[arg(long, default_value_t = 256)]
+    fanout: usize,
     /// Refuse before any write unless the BMC has this GUID (any octet order); one host only.
     #[arg(long)]
     guid: Option<String>,
@@ -60,43 +65,6 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         "m" => Ok(Duration::from_secs(u64::from(number) * 60)),
         _ => Err(format!("{text:?} is no duration; write 5s or 500ms")),
     }
-}
-
-struct Done {
-    action: &'static str,
-    warning: Option<String>,
-}
-
-async fn one(config: BmcConfig, efi: bool, expected: Option<[u8; 16]>) -> Result<Done, String> {
-    let text = |error: BmcError| error.to_string();
-    let mut bmc = Bmc::connect(config).await.map_err(text)?;
-    let outcome = steps(&mut bmc, efi, expected).await;
-    bmc.close().await;
-    outcome
-}
-
-async fn steps(bmc: &mut Bmc, efi: bool, expected: Option<[u8; 16]>) -> Result<Done, String> {
-    let text = |error: BmcError| error.to_string();
-    if let Some(expected) = expected {
-        let guid = bmc.managed_system_guid();
-        if !ipmi::guid_matches_uuid(guid, expected) {
-            return Err(format!("its GUID is {}, not the expected one; nothing was written", Guid(guid)));
-        }
-    }
-    let options = BootOptions { efi, persistent: false, keep_valid_bit: true };
-    bmc.set_boot_device(BootDevice::Pxe, options).await.map_err(text)?;
-    let warning = match bmc.boot_option(5).await {
-        Ok(parameter) => match parameter.data.as_slice() {
-            [first, second, ..] if first & 0x80 != 0 && second >> 2 & 0x0f == 1 => None,
-            _ => Some("the BMC does not read back the boot device as written; some never do".to_owned()),
-        },
-        Err(error) => Some(format!("the boot device cannot be read back: {error}")),
-    };
-    let on = bmc.chassis_status().await.map_err(text)?.power_on();
-    let (control, action) =
-        if on { (ChassisControl::HardReset, "reset") } else { (ChassisControl::PowerUp, "power on") };
-    bmc.chassis_control(control).await.map_err(text)?;
-    Ok(Done { action, warning })
 }
 
 pub(crate) async fn run(args: Args) -> ExitCode {
@@ -119,48 +87,25 @@ pub(crate) async fn run(args: Args) -> ExitCode {
     };
     let credentials = password
         .and_then(|password| Credentials::new(&args.user, &password).map_err(|error| error.to_string()));
-    let credentials = match credentials {
-        Ok(credentials) => credentials,
+    let session = match credentials {
+        Ok(credentials) => Config::new(credentials),
         Err(error) => return output::configuration(&error),
     };
-    let mut tasks = tokio::task::JoinSet::new();
-    for (at, host) in (0u32..).zip(hosts) {
-        let (credentials, stagger) = (credentials.clone(), args.stagger * at);
-        let (port, efi) = (args.port, args.uefi);
-        tasks.spawn(async move {
-            tokio::time::sleep(stagger).await;
-            let outcome = match target::resolve(&host, port).await {
-                Ok(addr) => one(BmcConfig::new(addr, credentials), efi, expected).await,
-                Err(error) => Err(error),
-            };
-            (host, outcome)
-        });
-    }
-    let mut failures = 0;
-    while let Some(joined) = tasks.join_next().await {
-        let Ok((host, outcome)) = joined else { continue };
-        failures += usize::from(outcome.is_err());
-        report(args.json, &host, outcome);
-    }
-    if failures == 0 { ExitCode::SUCCESS } else { output::fail(&format!("{failures} hosts failed")) }
+    let pace = sweep::Config { fanout: args.fanout, stagger: args.stagger };
+    let script = Netboot::new(args.uefi, expected);
+    fleet::run(&hosts, args.port, session, pace, args.json, script, |outcome, host| Told {
+        text: format!("PXE once, {}", action(outcome)),
+        json: json!({"boot": "pxe", "action": action(outcome), "read_back": reads_back(outcome)}),
+        note: (!reads_back(outcome))
+            .then(|| format!("{host}: the BMC does not read the boot device back as written; some never do")),
+    })
+    .await
 }
 
-fn report(as_json: bool, host: &str, outcome: Result<Done, String>) {
-    match outcome {
-        Ok(Done { action, warning }) if as_json => {
-            let object =
-                json!({"host": host, "ok": true, "boot": "pxe", "action": action, "warning": warning});
-            output::line(&object.to_string());
-        }
-        Ok(Done { action, warning }) => {
-            output::line(&format!("{host}: PXE once, {action}"));
-            if let Some(warning) = warning {
-                output::note(&format!("{host}: {warning}"));
-            }
-        }
-        Err(error) if as_json => {
-            output::line(&json!({"host": host, "ok": false, "error": error}).to_string());
-        }
-        Err(error) => output::note(&format!("{host}: {error}")),
-    }
+fn action(outcome: &NetbootOutcome) -> &'static str {
+    if outcome.control == ChassisControl::HardReset { "reset" } else { "power on" }
+}
+
+fn reads_back(outcome: &NetbootOutcome) -> bool {
+    outcome.read_back.is_some_and(|flags| flags.valid() && flags.device() == BootDevice::Pxe)
 }

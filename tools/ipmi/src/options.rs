@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipmi::session::{Config, Credentials, Lookup, Protocol};
+use ipmi::wire::session::AuthType;
 use ipmi::{CipherSuite, Privilege};
 use zeroize::Zeroizing;
 
@@ -19,10 +21,19 @@ pub(crate) struct Options {
     pub(crate) privilege: Privilege,
     pub(crate) name_only: bool,
     pub(crate) suites: Vec<CipherSuite>,
+    /// RMCP+ unless `-I lan` asks for IPMI 1.5.
+    pub(crate) protocol: Protocol,
+    auth_type: Option<AuthType>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) attempts: Option<u8>,
     pub(crate) csv: bool,
     pub(crate) json: bool,
+    /// Hosts in conversation at once.
+    pub(crate) fanout: usize,
+    /// Time between two hosts.
+    pub(crate) stagger: Duration,
+    /// Weak suites and IPMI 1.5 with many hosts.
+    pub(crate) allow_weak: bool,
     /// The command and its arguments.
     pub(crate) words: Vec<String>,
 }
@@ -78,10 +89,15 @@ impl Options {
             privilege: Privilege::Administrator,
             name_only: true,
             suites: vec![CipherSuite::SUITE_17, CipherSuite::SUITE_3],
+            protocol: Protocol::V20,
+            auth_type: None,
             timeout: None,
             attempts: None,
             csv: false,
             json: false,
+            fanout: 256,
+            stagger: Duration::ZERO,
+            allow_weak: false,
             words: Vec::new(),
         };
         let mut arguments = arguments.into_iter();
@@ -92,6 +108,16 @@ impl Options {
                     break;
                 }
                 "--json" => options.json = true,
+                "--allow-weak" => options.allow_weak = true,
+                "--fanout" | "--stagger" => {
+                    let value =
+                        arguments.next().ok_or_else(|| stop(format!("{argument} requires a value")))?;
+                    options.long(&argument, &value)?;
+                }
+                _ if argument.starts_with("--fanout=") || argument.starts_with("--stagger=") => {
+                    let (name, value) = argument.split_once('=').unwrap_or_default();
+                    options.long(name, value)?;
+                }
                 _ if argument.starts_with('-') && argument.len() > 1 => {
                     options.cluster(&argument, &mut arguments)?;
                 }
@@ -99,6 +125,39 @@ impl Options {
             }
         }
         Ok(options)
+    }
+
+    fn long(&mut self, name: &str, value: &str) -> Result<(), Stop> {
+        if name == "--fanout" {
+            self.fanout = value.parse().map_err(|_| stop(format!("--fanout {value:?} is no number")))?;
+        } else {
+            self.stagger = crate::netboot::duration(value).map_err(stop)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the password can go out under strong suites alone.
+    pub(crate) fn is_strong(&self) -> bool {
+        self.protocol == Protocol::V20 && self.suites.iter().all(CipherSuite::is_strong)
+    }
+
+    /// What the options say about sessions.
+    pub(crate) fn session(&self) -> Result<Config, String> {
+        let credentials = Credentials::new(&self.user, &self.password);
+        let credentials = credentials.and_then(|c| c.with_k_g(&self.k_g)).map_err(|e| e.to_string())?;
+        let mut config =
+            Config { privilege: self.privilege, protocol: self.protocol, ..Config::new(credentials) };
+        config.suites.clone_from(&self.suites);
+        if !self.name_only {
+            config.lookup = Lookup::NameAndPrivilege;
+        }
+        if let Some(timeout) = self.timeout {
+            (config.timeout, config.max_timeout) = (timeout, timeout * 4);
+        }
+        if let Some(attempts) = self.attempts {
+            config.attempts = attempts;
+        }
+        Ok(config)
     }
 
     /// One word of options: `-v`, `-vc`, `-Hhost`, `-H host`.
@@ -171,8 +230,28 @@ impl Options {
             }
             'R' => self.attempts = Some(number("R")?.clamp(1, 20) as u8),
             'N' => self.timeout = Some(Duration::from_secs(number("N")?.into())),
-            'I' if !matches!(value.as_str(), "lanplus" | "lan") => {
-                return Err(stop(format!("Error loading interface {value}: this program speaks lanplus")));
+            'I' => match value.as_str() {
+                "lanplus" => self.protocol = Protocol::V20,
+                "lan" => self.protocol = Protocol::V15(self.auth_type),
+                _ => {
+                    let text =
+                        format!("Error loading interface {value}: this program speaks lanplus and lan");
+                    return Err(stop(text));
+                }
+            },
+            'A' => {
+                self.auth_type = Some(match value.to_ascii_uppercase().as_str() {
+                    "NONE" => AuthType::None,
+                    "MD5" => AuthType::Md5,
+                    "PASSWORD" => AuthType::Password,
+                    "MD2" | "OEM" => {
+                        return Err(stop(format!("authentication type {value} is not supported; use MD5")));
+                    }
+                    _ => return Err(stop(format!("Invalid authtype {value}"))),
+                });
+                if let Protocol::V15(auth_type) = &mut self.protocol {
+                    *auth_type = self.auth_type;
+                }
             }
             _ => {}
         }

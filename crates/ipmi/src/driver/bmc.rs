@@ -11,11 +11,11 @@ use super::{BmcError, entropy};
 use crate::command::Command;
 use crate::command::app::{DeviceId, GetDeviceGuid, GetDeviceId, GetSystemGuid};
 use crate::command::chassis::{
-    BootDevice, BootFlags, BootOptions, BootParameter, ChassisControl, ChassisStatus, GetBootOptions,
-    GetChassisStatus, SetBootOptions,
+    BootDevice, BootOptions, BootParameter, ChassisControl, ChassisStatus, GetBootOptions, GetChassisStatus,
 };
 use crate::crypto::cipher_suite::CipherSuite;
-use crate::session::{Config, Event, Repeat, Request};
+use crate::script::{Answer, PowerControl, Script, SetBootDevice, Step, Verified};
+use crate::session::{Config, Event, Request};
 use crate::wire::MAX_DATAGRAM;
 use crate::{CompletionCode, Credentials, Ignored, Privilege, Session};
 
@@ -47,18 +47,6 @@ impl BmcConfig {
         self.session.privilege = privilege;
         self
     }
-}
-
-/// How it is known that a power command was carried out.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Verified {
-    /// The BMC answered it.
-    Answered,
-    /// Its answer was lost; the power state is the one it leaves.
-    ByState,
-    /// Its answer was lost on every try, while the BMC answered other commands in the same session: the
-    /// same datagram was sent several times and taken at most once.
-    Delivered,
 }
 
 /// An open session with one BMC.
@@ -218,31 +206,35 @@ impl Bmc {
         self.execute(&GetChassisStatus).await
     }
 
-    /// Chassis Control, carried out once: a lost datagram is repeated as it was, so that a BMC which had
-    /// it drops the repeat; when the answer stays lost, the effect is verified before anything else is sent.
+    /// Carries a script: see [`crate::script`].
+    ///
+    /// # Errors
+    /// The ways a session ends. What the script itself comes to is its output.
+    pub async fn run<S: Script>(&mut self, mut script: S) -> Result<S::Output, BmcError> {
+        let mut step = script.next(Answer::Established { guid: self.guid, suite: self.suite });
+        loop {
+            let request = match step {
+                Step::Done(output) => return Ok(output),
+                Step::Ask(request) => request,
+            };
+            step = match self.request(request).await {
+                Ok((completion, data)) => script.next(Answer::Reply(completion, &data)),
+                Err(BmcError::Silent(_)) => script.next(Answer::Unanswered),
+                Err(error) => return Err(error),
+            };
+        }
+    }
+
+    /// Chassis Control, carried out once: see [`PowerControl`].
     ///
     /// # Errors
     /// As [`Bmc::execute`]; [`BmcError::Unconfirmed`] when the BMC fell silent after the command was sent.
     pub async fn chassis_control(&mut self, control: ChassisControl) -> Result<Verified, BmcError> {
-        let request = control.request();
-        debug_assert_eq!(request.repeat, Repeat::SameDatagram);
-        match self.request(request).await {
-            Ok((CompletionCode::OK | CompletionCode::DUPLICATE, _)) => return Ok(Verified::Answered),
-            Ok((completion, _)) => return Err(BmcError::Completion(completion)),
-            Err(BmcError::Silent(_)) => {}
-            Err(other) => return Err(other),
-        }
-        let unconfirmed = BmcError::Unconfirmed(self.addr);
-        let Ok(status) = self.chassis_status().await else { return Err(unconfirmed) };
-        match control.leaves_power() {
-            Some(on) if on == status.power_on() => Ok(Verified::ByState),
-            Some(_) => Err(unconfirmed),
-            None => Ok(Verified::Delivered),
-        }
+        let outcome = self.run(PowerControl::new(control)).await?;
+        outcome.map_err(|error| BmcError::from_script(self.addr, error))
     }
 
-    /// Sets the boot device as ipmitool does: in progress, acknowledge, flags, commit, complete. A BMC that
-    /// does not know "set in progress" gets the flags alone.
+    /// Sets the boot device: see [`SetBootDevice`].
     ///
     /// # Errors
     /// As [`Bmc::execute`].
@@ -251,24 +243,8 @@ impl Bmc {
         device: BootDevice,
         options: BootOptions,
     ) -> Result<(), BmcError> {
-        let in_progress = self.optional(&SetBootOptions::progress(1)).await?;
-        if options.keep_valid_bit {
-            self.optional(&SetBootOptions::keep_valid_bit()).await?;
-        }
-        self.optional(&SetBootOptions::acknowledge()).await?;
-        let outcome = self.execute(&SetBootOptions::flags(BootFlags::new(device, options))).await;
-        if in_progress {
-            if outcome.is_ok() {
-                self.optional(&SetBootOptions::progress(2)).await?;
-            }
-            self.optional(&SetBootOptions::progress(0)).await?;
-        }
-        outcome
-    }
-
-    /// Carries a command whose refusal does not matter; says whether it was accepted.
-    async fn optional<C: Command>(&mut self, command: &C) -> Result<bool, BmcError> {
-        self.request(command.request()).await.map(|(completion, _)| completion.is_ok())
+        let outcome = self.run(SetBootDevice::new(device, options)).await?;
+        outcome.map_err(|error| BmcError::from_script(self.addr, error))
     }
 
     /// Get System Boot Options.

@@ -3,6 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 
+use crate::guid::Guid;
+use crate::script::ScriptError;
 use crate::wire::status::StatusCode;
 use crate::{CompletionCode, Failure, ParseError};
 
@@ -48,6 +50,14 @@ pub enum BmcError {
     /// A power command was sent, its answer was lost, and its effect could not be verified.
     #[error("{0}: the command was sent but its effect is not confirmed; look before sending it again")]
     Unconfirmed(SocketAddr),
+    /// The BMC's GUID is not the expected one; nothing was written.
+    #[error("{addr}: its GUID is {guid}, not the expected one; nothing was written")]
+    WrongMachine {
+        /// The BMC.
+        addr: SocketAddr,
+        /// The GUID it has.
+        guid: Guid,
+    },
     /// A socket could not be made or used.
     #[error("{doing}: {source}")]
     Io {
@@ -74,7 +84,19 @@ impl BmcError {
             Self::Completion(_) => "completion-code",
             Self::Malformed(_) => "malformed",
             Self::Unconfirmed(_) => "unconfirmed",
+            Self::WrongMachine { .. } => "wrong-machine",
             Self::Io { .. } => "io",
+        }
+    }
+
+    /// What a script's own failure means.
+    pub fn from_script(addr: SocketAddr, error: ScriptError) -> Self {
+        match error {
+            ScriptError::Completion(code) => Self::Completion(code),
+            ScriptError::Silent => Self::Silent(addr),
+            ScriptError::Unconfirmed => Self::Unconfirmed(addr),
+            ScriptError::Malformed(error) => Self::Malformed(error),
+            ScriptError::WrongMachine(guid) => Self::WrongMachine { addr, guid: Guid(guid) },
         }
     }
 

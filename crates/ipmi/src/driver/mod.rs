@@ -6,13 +6,16 @@ mod hook;
 mod qmp;
 mod scan;
 mod server;
+mod sweep;
 
-pub use bmc::{Bmc, BmcConfig, Verified};
+pub use crate::script::Verified;
+pub use bmc::{Bmc, BmcConfig};
 pub use error::BmcError;
 pub use hook::HookMachine;
 pub use qmp::{BootDevices, QmpMachine};
 pub use scan::{ScanConfig, scan};
 pub use server::{BmcServer, EventSink, Machine, MachineError, ServerEvent};
+pub use sweep::sweep;
 
 pub use crate::session::Credentials;
 

@@ -35,6 +35,12 @@ pub(super) fn check_power(rest: &[&str]) -> Result<(), Failed> {
     }
 }
 
+/// The power command these words name, and ipmitool's word for it; `None` is status.
+pub(super) fn control(rest: &[&str]) -> Option<(ChassisControl, &'static str)> {
+    let word = rest.first()?;
+    POWER.iter().find(|(name, _, _)| name == word).map(|(_, control, text)| (*control, *text))
+}
+
 pub(super) fn check(rest: &[&str]) -> Result<(), Failed> {
     match rest {
         ["power", rest @ ..] => check_power(rest),
@@ -51,12 +57,12 @@ pub(super) fn check(rest: &[&str]) -> Result<(), Failed> {
     }
 }
 
-fn device(word: &str) -> Result<BootDevice, Failed> {
+pub(super) fn device(word: &str) -> Result<BootDevice, Failed> {
     let found = DEVICES.iter().find(|(name, _)| *name == word);
     found.map(|(_, device)| *device).ok_or_else(|| format!("Invalid argument: {word}").into())
 }
 
-fn boot_options(options: &[&str]) -> Result<BootOptions, Failed> {
+pub(super) fn boot_options(options: &[&str]) -> Result<BootOptions, Failed> {
     let mut wanted = BootOptions::default();
     for option in options {
         match option.strip_prefix("options=").unwrap_or(option) {
@@ -87,9 +93,8 @@ pub(super) async fn run(context: &mut Context, rest: &[&str]) -> Result<(), Fail
 }
 
 pub(super) async fn power(context: &mut Context, rest: &[&str]) -> Result<(), Failed> {
-    let [word, ..] = rest else { return check_power(rest) };
-    if let Some((_, control, text)) = POWER.iter().find(|(name, _, _)| name == word) {
-        context.bmc.chassis_control(*control).await?;
+    if let Some((control, text)) = control(rest) {
+        context.bmc.chassis_control(control).await?;
         line(&format!("Chassis Power Control: {text}"));
         return Ok(());
     }

@@ -1,13 +1,13 @@
 //! ipmitool's commands for one host: words to requests, answers to ipmitool's text.
 
 mod chassis;
+mod many;
 mod mc;
 mod raw;
 
 use std::process::ExitCode;
 
-use ipmi::driver::{Bmc, BmcConfig, BmcError, Credentials};
-use ipmi::session::Lookup;
+use ipmi::driver::{Bmc, BmcConfig, BmcError};
 
 use crate::options::Options;
 use crate::{output, target};
@@ -56,22 +56,13 @@ async fn execute(options: &Options) -> Result<(), Failed> {
     };
     let host = options.host.as_deref().ok_or_else(|| String::from("no host given: add -H HOST"))?;
     check(group, rest)?;
+    let session = options.session()?;
+    let hosts = many::hosts(host)?;
+    let [host] = hosts.as_slice() else {
+        return many::run(options, session, &hosts, group, rest).await;
+    };
     let addr = target::resolve(host, options.port).await?;
-    let credentials = Credentials::new(&options.user, &options.password);
-    let credentials = credentials.and_then(|c| c.with_k_g(&options.k_g)).map_err(|e| e.to_string())?;
-    let mut config = BmcConfig::new(addr, credentials)
-        .with_suites(options.suites.clone())
-        .with_privilege(options.privilege);
-    if !options.name_only {
-        config.session.lookup = Lookup::NameAndPrivilege;
-    }
-    if let Some(timeout) = options.timeout {
-        (config.session.timeout, config.session.max_timeout) = (timeout, timeout * 4);
-    }
-    if let Some(attempts) = options.attempts {
-        config.session.attempts = attempts;
-    }
-    let mut context = Context { bmc: Bmc::connect(config).await? };
+    let mut context = Context { bmc: Bmc::connect(BmcConfig { addr, session }).await? };
     let outcome = match *group {
         "chassis" => chassis::run(&mut context, rest).await,
         "power" => chassis::power(&mut context, rest).await,
