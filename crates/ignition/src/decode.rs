@@ -19,6 +19,19 @@ pub(crate) enum Format {
     Yaml3,
 }
 
+impl Format {
+    /// Whether the reference remarks on `null` in an object's place.
+    fn says_null(self) -> bool {
+        match self {
+            Self::Json => true,
+            #[cfg(feature = "yaml")]
+            Self::Yaml2 => false,
+            #[cfg(feature = "yaml")]
+            Self::Yaml3 => true,
+        }
+    }
+}
+
 /// What a field may hold, for schemas and hints.
 #[derive(Clone, Copy, Debug)]
 pub enum Shape {
@@ -30,6 +43,8 @@ pub enum Shape {
     String,
     /// A list.
     List(&'static Shape),
+    /// An object whose names are free.
+    Map(&'static Shape),
     /// An object with these fields.
     Object(&'static str, &'static [Field]),
 }
@@ -81,6 +96,8 @@ pub(crate) struct Cx<'r> {
     pub(crate) level: u8,
     /// What may still be allocated, in octets.
     pub(crate) budget: usize,
+    /// Inside what was merged or aliased: unknown names stand elsewhere.
+    pub(crate) quiet: u32,
     /// What an unknown name is: a warning, and for Fuze an error.
     pub(crate) unused: crate::report::Severity,
 }
@@ -91,7 +108,7 @@ const FREE_BUDGET: usize = 8 << 20;
 impl<'r> Cx<'r> {
     pub(crate) fn new(report: &'r mut Report, format: Format, level: u8, input: usize) -> Self {
         let budget = FREE_BUDGET.max(input.saturating_mul(6));
-        Self { report, format, level, budget, unused: crate::report::Severity::Warning }
+        Self { report, format, level, budget, quiet: 0, unused: crate::report::Severity::Warning }
     }
 
     /// Takes `octets` from the budget; `false` once it is spent (said once).
@@ -312,7 +329,7 @@ pub(crate) trait Object: Default {
 /// Reads the members of an object.
 pub(crate) fn decode_object<T: Object>(to: &mut T, cx: &mut Cx<'_>, node: Cursor<'_>, at: &At<'_>) -> bool {
     if is_null(cx, node) {
-        if cx.format == Format::Json {
+        if cx.format.says_null() && cx.quiet == 0 {
             let message = "context tree does not match content tree: null where an object belongs";
             cx.report.warn("null-where-object", message, at);
         }
@@ -356,7 +373,7 @@ pub(crate) fn decode_member<T: Object>(
 
 /// Says that nobody reads the key, and which one was probably meant.
 pub(crate) fn unused(cx: &mut Cx<'_>, fields: &[Field], name: &str, at: &At<'_>) {
-    if cx.report.is_full() {
+    if cx.report.is_full() || cx.quiet > 0 {
         return;
     }
     let level = cx.level;

@@ -1,13 +1,19 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "butane")]
+pub mod butane;
 pub mod convert;
 pub mod data_url;
 pub mod decode;
 mod encode;
 #[cfg(feature = "yaml")]
+pub mod files;
+#[cfg(feature = "yaml")]
 pub mod fuze;
 pub mod json;
 pub mod merge;
+#[cfg(feature = "butane")]
+mod mode;
 mod parse;
 mod partition;
 mod path;

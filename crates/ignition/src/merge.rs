@@ -176,6 +176,7 @@ impl<T: Item + Merge> Merge for Vec<T> {
             if child.removes() {
                 continue;
             }
+            cx.record(Side::Child, &at.child.index(place), &at.result.index(here));
             let sides = Sides {
                 parent: at.parent.index(index),
                 child: at.child.index(place),
@@ -204,6 +205,18 @@ impl<T: Item + Merge> Merge for Vec<T> {
         self.extend(child);
         self
     }
+}
+
+/// Merges two configs of 3.x of one version.
+#[cfg(feature = "butane")]
+pub(crate) fn merge_v3(
+    parent: crate::v3::Config,
+    child: crate::v3::Config,
+) -> (crate::v3::Config, Vec<Origin>) {
+    let mut cx = Cx { origins: Some(Vec::new()), ..Cx::default() };
+    let at = Sides { parent: At::ROOT, child: At::ROOT, result: At::ROOT };
+    let merged = parent.merge(child, &mut cx, &at);
+    (merged, cx.origins.unwrap_or_default())
 }
 
 /// A merged config and where its parts come from.

@@ -179,7 +179,7 @@ fn invalid_version(report: &mut Report, at: &At<'_>) -> Option<SpecVersion> {
 }
 
 /// Three numbers, then perhaps `-` and `+` parts of letters, digits, dots and hyphens (go-semver).
-fn is_semver(text: &str) -> bool {
+pub(crate) fn is_semver(text: &str) -> bool {
     let identifier = |text: &str| {
         text.is_empty()
             || text.split('.').all(|part| {

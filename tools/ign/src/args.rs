@@ -78,6 +78,15 @@ pub(crate) struct Source {
     /// What the files are written in.
     #[arg(long, value_enum, default_value = "auto")]
     pub(crate) dialect: Dialect,
+    /// Directory of the local files that YAML refers to.
+    #[arg(long, short = 'd')]
+    pub(crate) files_dir: Option<PathBuf>,
+    /// openshift: prints the Ignition config alone, without its MachineConfig.
+    #[arg(long)]
+    pub(crate) raw: bool,
+    /// Container Linux Config: the platform whose addresses dynamic data stands for.
+    #[arg(long)]
+    pub(crate) platform: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -88,6 +97,8 @@ pub(crate) enum Dialect {
     Ignition,
     /// The YAML of bootcfg v0.4.0.
     Fuze,
+    /// Butane of any variant.
+    Butane,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]

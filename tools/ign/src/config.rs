@@ -52,6 +52,7 @@ impl Input {
         let first = self.octets.iter().find(|octet| !octet.is_ascii_whitespace());
         match (given, first) {
             (Dialect::Auto, Some(b'{') | None) => Dialect::Ignition,
+            (Dialect::Auto, Some(_)) if ignition::butane::is_butane(&self.octets) => Dialect::Butane,
             (Dialect::Auto, Some(_)) => Dialect::Fuze,
             (given, _) => given,
         }

@@ -3,6 +3,7 @@
 
 mod args;
 mod config;
+mod files;
 mod print;
 mod verbs;
 

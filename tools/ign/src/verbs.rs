@@ -6,8 +6,9 @@ use ignition::convert::{self, Options};
 use ignition::merge::Side;
 use ignition::{Config, Report, SpecVersion, Style};
 
-use crate::args::{Dialect, ReportForm, Verb};
+use crate::args::{Dialect, ReportForm, Source, Verb};
 use crate::config::{Input, Job};
+use crate::files::FilesDir;
 use crate::print;
 
 /// Runs the job; `false` when an input is invalid.
@@ -19,6 +20,7 @@ pub(crate) fn run(job: &Job) -> Result<bool, String> {
                 let input = Input::read(file)?;
                 let report = match input.dialect(source.dialect) {
                     Dialect::Fuze => ignition::fuze::parse(&input.octets).err().unwrap_or_default(),
+                    Dialect::Butane => butane(&input, source).1,
                     Dialect::Auto | Dialect::Ignition => ignition::check(&input.octets).1,
                 };
                 print::report(&input, &report, job.report);
@@ -47,6 +49,16 @@ pub(crate) fn run(job: &Job) -> Result<bool, String> {
             let input = Input::read(file)?;
             let made: Result<Vec<u8>, Report> = match input.dialect(source.dialect) {
                 Dialect::Fuze => ignition::fuze::transpile(&input.octets),
+                Dialect::Butane => {
+                    let (made, report) = butane(&input, source);
+                    match made {
+                        Some(made) if !report.is_fatal() => {
+                            print::report(&input, &report, ReportForm::Text);
+                            Ok(made.to_json(Style { pretty: true, ..Style::TIDY }).into_bytes())
+                        }
+                        _ => Err(report),
+                    }
+                }
                 Dialect::Auto | Dialect::Ignition => match ignition::check(&input.octets).1 {
                     report if report.is_fatal() => Err(report),
                     _ => Ok(input.octets.clone()),
@@ -64,6 +76,16 @@ pub(crate) fn run(job: &Job) -> Result<bool, String> {
             }
         }
     }
+}
+
+fn butane(input: &Input, source: &Source) -> (Option<ignition::butane::Transpiled>, Report) {
+    let files = source.files_dir.as_deref().map(FilesDir::new);
+    let files: &dyn ignition::files::Files = match &files {
+        Some(files) => files,
+        None => &ignition::files::NoFiles,
+    };
+    let options = ignition::butane::Options { files, raw: source.raw, no_compression: false };
+    ignition::butane::check(&input.octets, &options)
 }
 
 /// Prints a config and what was said about it.

@@ -19,6 +19,12 @@ pub(crate) fn decode_members<T: Object>(to: &mut T, cx: &mut Cx<'_>, node: Curso
     if cx.format == Format::Yaml3 && repeated_key(cx, node, at) {
         return false;
     }
+    let aliased = node.is_alias() && cx.format == Format::Yaml3;
+    if aliased && cx.quiet == 0 {
+        let message = "context tree does not match content tree: the alias is not looked into";
+        cx.report.warn("null-where-object", message, at);
+    }
+    cx.quiet += u32::from(aliased);
     let mut merged = None;
     for (key, value) in node.members() {
         if is_merge(key) {
@@ -37,9 +43,14 @@ pub(crate) fn decode_members<T: Object>(to: &mut T, cx: &mut Cx<'_>, node: Curso
     if let Some(value) = merged {
         // Version 3 merges last, and only what is not there yet.
         let mut taken: Vec<&str> = node.members().map(|(key, _)| key.text()).collect();
-        cx.report.warn("unused-key", "unused key <<", &at.key("<<"));
+        if cx.quiet == 0 {
+            cx.report.warn("unused-key", "unused key <<", &at.key("<<"));
+        }
+        cx.quiet += 1;
         merge(to, cx, value, at, &mut taken);
+        cx.quiet -= 1;
     }
+    cx.quiet -= u32::from(aliased);
     true
 }
 
