@@ -100,6 +100,8 @@ pub(crate) struct Bootcfg {
     pub(crate) data: Option<PathBuf>,
     /// The folder served below `/assets/`. Default `DATA_DIR/assets`.
     pub(crate) assets: Option<PathBuf>,
+    /// Profiles that run from memory and write no disk; every other one counts as erasing. Default: none.
+    pub(crate) live_profiles: Vec<String>,
 }
 
 /// `[dhcp]`.

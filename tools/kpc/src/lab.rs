@@ -155,7 +155,9 @@ async fn run(
     page: Option<std::net::TcpListener>,
     socket: &Path,
 ) -> Verdict {
-    let password = crate::serve::random_hex()?;
+    // IPMI passwords have at most 20 octets (IPMI v2.0 §22.30).
+    let mut password = crate::serve::random_hex()?;
+    password.truncate(20);
     let _bmcs = lab::bmc::Bmcs::start(lab, BMC_USER, &password).map_err(|error| error.to_string())?;
     let config = write_files(lab, &arguments.dir, &password).map_err(|error| error.to_string())?;
     start_server(lab, page, &config, &arguments.dir)?;
@@ -236,6 +238,13 @@ async fn supervise_processes(lab: &mut Lab) -> String {
 /// The server's configuration, the profile that the machines run, and the BMCs' password.
 fn write_files(lab: &Lab, directory: &Path, password: &str) -> std::io::Result<PathBuf> {
     use std::os::unix::fs::OpenOptionsExt as _;
+    // Every lab starts from nothing: the machines of an earlier one are gone.
+    for earlier in ["state", "bootcfg"] {
+        match std::fs::remove_dir_all(directory.join(earlier)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
     let bootcfg = directory.join("bootcfg");
     for folder in ["groups", "profiles", "ignition", "generic", "cloud"] {
         std::fs::create_dir_all(bootcfg.join(folder))?;
@@ -244,7 +253,6 @@ fn write_files(lab: &Lab, directory: &Path, password: &str) -> std::io::Result<P
     let profile = serde_json::json!({
         "id": "live",
         "name": "Runs from memory",
-        "role": "live",
         "ignition_id": "live.yaml",
         "boot": {
             "kernel": format!("{url}/assets/vmlinuz"),
@@ -263,7 +271,7 @@ fn write_files(lab: &Lab, directory: &Path, password: &str) -> std::io::Result<P
     let text = format!(
         "data_dir = {:?}\nsocket = {:?}\nuser = \"{user}\"\n\n\
          [network.mgmt]\ninterface = \"{}\"\naddress = \"{}\"\n\n\
-         [tftp]\nroot = {:?}\n\n[bootcfg]\ndata = {:?}\nassets = {:?}\n\n\
+         [tftp]\nroot = {:?}\n\n[bootcfg]\ndata = {:?}\nassets = {:?}\nlive_profiles = [\"live\"]\n\n\
          [dhcp]\nanswer_router_solicitations = true\n\n[bmc]\nuser = \"{BMC_USER}\"\npassword_file = {:?}\n",
         directory.join("state"),
         directory.join("kpc.sock"),

@@ -95,8 +95,11 @@ async fn ask(client: &Client, verb: &Verb) -> Verdict {
 fn log(common: &Common) -> Result<(), String> {
     let filter = tracing_subscriber::EnvFilter::try_new(&common.log_level)
         .map_err(|error| format!("--log-level {}: {error}", common.log_level))?;
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_target(false);
     match common.log_format {
         LogFormat::Text => builder.init(),
         LogFormat::Json => builder.json().init(),

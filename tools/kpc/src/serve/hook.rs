@@ -53,12 +53,16 @@ impl Hook for BootHook {
             detail = access.detail,
             "HTTP"
         );
-        if access.status != 200 || !access.complete || access.method != "GET" {
+        if !access.complete || access.method != "GET" {
             return;
         }
         let mut sighting = Sighting::from_peer(access.peer.ip());
         sighting.mac = neighbour(access.peer.ip());
         let observation = match &access.target {
+            _ if access.status >= 400 => {
+                let detail = access.detail.as_deref().unwrap_or("refused");
+                Observation::Sent { sighting, what: format!("error {}: {detail}", access.status) }
+            }
             Target::Endpoint(Endpoint::Ignition) => {
                 Observation::Sent { sighting, what: "ignition".to_owned() }
             }

@@ -225,7 +225,8 @@ async fn run(arguments: &Serve, config: &Config, opened: Opened) -> Result<(), S
     let operators = Arc::new(Operators {
         state: Arc::clone(&state),
         login: opened.login,
-        profiles: config.bootcfg_data().join("profiles"),
+        store: Arc::clone(&opened.catalog),
+        live_profiles: config.bootcfg.live_profiles.clone(),
     });
     tasks.spawn(serve_socket(opened.socket, Arc::clone(&operators), stopping.clone()));
     tasks.spawn(serve_page(opened.page, operators, Page::new(opened.token)?, stopping.clone()));

@@ -1,9 +1,9 @@
 //! The operators' side: the API on the socket (peer credentials) and, for reading, on the page's listener (login).
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
+use bootcfg::driver::store::{FileStore, Store as _};
 use bytes::Bytes;
 use fleet::inventory::Include;
 use fleet::{Command, Lifecycle, NewMachine, Role, Selector};
@@ -22,8 +22,10 @@ use crate::serve::state::State;
 pub(crate) struct Operators {
     pub(crate) state: Arc<State>,
     pub(crate) login: Login,
-    /// The profiles' folder: a profile says there what it does to a machine.
-    pub(crate) profiles: PathBuf,
+    /// Groups, profiles and templates.
+    pub(crate) store: Arc<FileStore>,
+    /// Profiles that write no disk.
+    pub(crate) live_profiles: Vec<String>,
 }
 
 impl Operators {
@@ -171,24 +173,19 @@ impl Operators {
         }
     }
 
-    /// What a profile does to its machine. Without the word `"role": "live"` it counts as one that writes a disk.
+    /// What a profile does to its machine: one that the configuration does not call live counts as erasing.
     fn role_of(&self, profile: &str) -> Result<Role, String> {
-        let good =
-            !profile.is_empty() && profile.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-        if !good || profile.starts_with('.') {
-            return Err(format!("`{profile}` is no profile's name"));
+        let catalog = self.store.snapshot();
+        if catalog.profile(profile).is_none() {
+            let known: Vec<&str> = catalog.profiles().map(bootcfg::Profile::file_id).collect();
+            let folder = self.store.root().join("profiles");
+            return Err(format!(
+                "no profile `{profile}` in {}; there are: {}",
+                folder.display(),
+                known.join(", ")
+            ));
         }
-        let path = self.profiles.join(format!("{profile}.json"));
-        let text = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let parsed: Value = serde_json::from_slice(&text)
-            .map_err(|error| format!("{}:{}: {error}", path.display(), error.line()))?;
-        match parsed.get("role").and_then(Value::as_str) {
-            Some("live") => Ok(Role::Live),
-            Some("install") | None => Ok(Role::Install),
-            Some(other) => {
-                Err(format!("{}: \"role\" is \"live\" or \"install\", not \"{other}\"", path.display()))
-            }
-        }
+        Ok(if self.live_profiles.iter().any(|live| live == profile) { Role::Live } else { Role::Install })
     }
 
     async fn selected(
