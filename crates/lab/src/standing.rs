@@ -172,7 +172,7 @@ impl Lab {
     #[expect(clippy::disallowed_methods, reason = "the lab runs in real time")]
     fn wait_for_machines(&mut self) -> Result<()> {
         let start = Instant::now();
-        while !self.machines.iter().all(|machine| machine.qmp.exists()) {
+        while !self.machines.iter().all(|machine| listens(&machine.qmp)) {
             self.check()?;
             if start.elapsed() > QMP_PATIENCE {
                 return Err(LabError::Config(format!(
@@ -184,6 +184,16 @@ impl Lab {
         }
         Ok(())
     }
+}
+
+/// Whether a process listens on a socket: the file is there a moment before. To try it would take QEMU's only place.
+fn listens(path: &Path) -> bool {
+    const ACCEPTS: &str = "00010000"; // __SO_ACCEPTCON in the column of flags, proc(5) /proc/net/unix
+    let sockets = std::fs::read_to_string("/proc/thread-self/net/unix").unwrap_or_default();
+    sockets.lines().any(|line| {
+        let mut words = line.split_ascii_whitespace();
+        words.nth(3) == Some(ACCEPTS) && words.nth(3).map(Path::new) == Some(path)
+    })
 }
 
 /// An empty log file: the last lab's lines are not this one's.
