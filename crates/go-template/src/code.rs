@@ -31,6 +31,11 @@ pub(crate) enum Op {
         first: u32,
         count: u32,
     },
+    /// The same of the cursor.
+    DotField {
+        first: u32,
+        count: u32,
+    },
     /// The same, but given arguments, which no field takes; `piped` when one more lies below.
     FieldCall {
         first: u32,
@@ -45,6 +50,11 @@ pub(crate) enum Op {
     Assign(u32),
     /// Takes the top and writes it.
     Print,
+    /// Takes fields of the cursor and writes what is found.
+    PrintField {
+        first: u32,
+        count: u32,
+    },
     /// Takes the top away.
     Drop,
     /// Calls with `count` arguments from the top and, if `piped`, the value below them as the last.

@@ -50,6 +50,8 @@ pub(crate) struct Machine<'a, 'o> {
     dots: Vec<Slot<'a>>,
     loops: Vec<Loop<'a>>,
     frames: Vec<Frame>,
+    /// The instruction in work.
+    at: usize,
 }
 
 impl<'a, 'o> Machine<'a, 'o> {
@@ -75,6 +77,7 @@ impl<'a, 'o> Machine<'a, 'o> {
             dots: Vec::new(),
             loops: Vec::new(),
             frames: Vec::new(),
+            at: 0,
         }
     }
 
@@ -98,8 +101,7 @@ impl<'a, 'o> Machine<'a, 'o> {
         self.dots.push(data);
     }
 
-    /// Runs until another template is entered or this one ends. `Frame::at` is the instruction in work when an
-    /// error stops it.
+    /// Runs until another template is entered or this one ends.
     fn run_chunk(&mut self, chunk: usize, mut at: usize) -> Result<(), Fault> {
         let program = self.program;
         let ops = program.chunks.get(chunk).map_or(&[][..], |chunk| &chunk.ops);
@@ -108,10 +110,8 @@ impl<'a, 'o> Machine<'a, 'o> {
                 self.frames.pop();
                 return Ok(());
             };
-            if let Some(frame) = self.frames.last_mut() {
-                frame.at = at;
-            }
-            self.step()?;
+            self.at = at;
+            self.work(1)?;
             at += 1;
             match op {
                 Op::Text { start, end } => {
@@ -132,6 +132,10 @@ impl<'a, 'o> Machine<'a, 'o> {
                     self.stack.push(value);
                 }
                 Op::Field { first, count } => self.fields(first, count, None)?,
+                Op::DotField { first, count } => {
+                    let value = self.dot_fields(first, count)?;
+                    self.stack.push(value);
+                }
                 Op::FieldCall { first, count, piped } => self.fields(first, count, Some(piped))?,
                 Op::Unbox => {
                     let top = self.pop().unbox();
@@ -147,6 +151,10 @@ impl<'a, 'o> Machine<'a, 'o> {
                 }
                 Op::Print => {
                     let value = self.pop();
+                    self.print(&value)?;
+                }
+                Op::PrintField { first, count } => {
+                    let value = self.dot_fields(first, count)?;
                     self.print(&value)?;
                 }
                 Op::Drop => {
@@ -220,16 +228,6 @@ impl<'a, 'o> Machine<'a, 'o> {
         }
     }
 
-    fn step(&mut self) -> Result<(), Fault> {
-        match self.budget.steps.checked_sub(1) {
-            Some(left) => {
-                self.budget.steps = left;
-                Ok(())
-            }
-            None => Err(self.steps_fault()),
-        }
-    }
-
     fn pop(&mut self) -> Slot<'a> {
         self.stack.pop().unwrap_or_default()
     }
@@ -260,13 +258,37 @@ impl<'a, 'o> Machine<'a, 'o> {
             let given = called.is_some() && at + 1 == count as usize;
             value = field(&value, name, given, self.missing_key)?;
         }
-        let long = u64::from(count / 16);
-        self.budget.steps = self.budget.steps.checked_sub(long).ok_or_else(|| self.steps_fault())?;
+        self.work(count / 16)?;
         if called == Some(true) {
             self.stack.pop();
         }
         self.stack.push(value);
         Ok(())
+    }
+
+    /// `.a.b.c` of the cursor.
+    fn dot_fields(&mut self, first: u32, count: u32) -> Result<Slot<'a>, Fault> {
+        let program = self.program;
+        let names = program.fields.get(first as usize..).unwrap_or_default();
+        let mut names = names.iter().take(count as usize);
+        let (Some(name), Some(dot)) = (names.next(), self.dots.last()) else { return Ok(Slot::Invalid) };
+        let mut value = field(dot, name, false, self.missing_key)?;
+        for name in names {
+            value = field(&value, name, false, self.missing_key)?;
+        }
+        self.work(count / 16)?;
+        Ok(value)
+    }
+
+    /// Counts what takes long.
+    fn work(&mut self, steps: u32) -> Result<(), Fault> {
+        match self.budget.steps.checked_sub(u64::from(steps)) {
+            Some(left) => {
+                self.budget.steps = left;
+                Ok(())
+            }
+            None => Err(self.steps_fault()),
+        }
     }
 
     fn write(&mut self, text: &[u8]) -> Result<(), Fault> {
@@ -446,7 +468,7 @@ impl<'a, 'o> Machine<'a, 'o> {
         let source = &self.program.source;
         let frame = self.frames.last();
         let chunk = frame.and_then(|frame| self.program.chunks.get(frame.chunk));
-        let span = |chunk: &Chunk| frame.and_then(|frame| chunk.spans.get(frame.at)).copied();
+        let span = |chunk: &Chunk| chunk.spans.get(self.at).copied();
         let (start, end) = chunk.and_then(span).unwrap_or_default();
         let (line, column) = place(source, start as usize);
         let text = String::from_utf8_lossy(source.get(start as usize..end as usize).unwrap_or_default());

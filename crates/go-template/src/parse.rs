@@ -196,9 +196,26 @@ impl Parser<'_> {
             }
             _ => {
                 self.back(token);
-                let declares = self.pipeline("command", None)?;
-                self.emit(if declares { Op::Drop } else { Op::Print }, token);
+                let from = self.here();
+                if self.pipeline("command", None)? {
+                    self.emit(Op::Drop, token);
+                } else {
+                    self.print(from, token);
+                }
                 Ok(())
+            }
+        }
+    }
+
+    /// Writes what prints the value that the instructions since `from` make; nothing but a field is one step.
+    fn print(&mut self, from: u32, token: Token) {
+        let alone = self.here() == from + 1;
+        match self.chunk().ops.last().copied() {
+            Some(Op::DotField { first, count }) if alone => {
+                self.patch(from as usize, Op::PrintField { first, count });
+            }
+            _ => {
+                self.emit(Op::Print, token);
             }
         }
     }

@@ -310,7 +310,15 @@ impl Parser<'_> {
             Head::Builtin(_) | Head::Extra(_) => self.call(head, 0, false, token.start, token.end),
             _ => {}
         }
-        self.emit_span(Op::Field { first: offset(first), count: offset(count) }, token.start, end);
+        let (first, count) = (offset(first), offset(count));
+        if token.kind == Kind::Field {
+            // In the place of the cursor itself.
+            let at = self.here() as usize;
+            self.truncate(at.saturating_sub(1));
+            self.emit_span(Op::DotField { first, count }, token.start, end);
+        } else {
+            self.emit_span(Op::Field { first, count }, token.start, end);
+        }
         Ok((Head::Field, end))
     }
 
@@ -376,9 +384,15 @@ impl Parser<'_> {
             Head::Field if given => {
                 self.truncate(command.arguments);
                 let last = command.arguments.saturating_sub(1);
-                let chunk = self.trees.last().and_then(|tree| tree.chunk.ops.get(last)).copied();
-                if let Some(Op::Field { first, count }) = chunk {
-                    self.patch(last, Op::FieldCall { first, count, piped });
+                match self.trees.last().and_then(|tree| tree.chunk.ops.get(last)).copied() {
+                    Some(Op::Field { first, count }) => {
+                        self.patch(last, Op::FieldCall { first, count, piped })
+                    }
+                    Some(Op::DotField { first: from, count }) => {
+                        self.patch(last, Op::Dot);
+                        self.emit_span(Op::FieldCall { first: from, count, piped }, first.start, end);
+                    }
+                    _ => {}
                 }
             }
             Head::Variable if given => {
