@@ -5,7 +5,7 @@ usage: compare.py REQUESTS GO RUST [SHOWN]
 """
 import base64, json, re, sys
 
-requests, go, rust = (open(name).read().splitlines() for name in sys.argv[1:4])
+requests, go, rust = (open(name).read().rstrip("\n").split("\n") for name in sys.argv[1:4])
 shown = int(sys.argv[4]) if len(sys.argv) > 4 else 20
 assert len(requests) == len(go) == len(rust), (len(requests), len(go), len(rust))
 wrong, texts, errors, lines, places = 0, 0, 0, 0, 0
