@@ -2,6 +2,8 @@
 
 #[cfg(feature = "butane")]
 pub mod butane;
+#[cfg(feature = "yaml")]
+pub mod clc;
 pub mod convert;
 pub mod data_url;
 pub mod decode;
@@ -14,11 +16,15 @@ pub mod json;
 pub mod merge;
 #[cfg(feature = "butane")]
 mod mode;
+#[cfg(feature = "yaml")]
+mod origins;
 mod parse;
 mod partition;
 mod path;
 pub mod report;
 pub mod resolved;
+#[cfg(feature = "yaml")]
+mod size;
 mod source;
 mod text;
 pub mod tree;

@@ -97,6 +97,8 @@ pub(crate) enum Dialect {
     Ignition,
     /// The YAML of bootcfg v0.4.0.
     Fuze,
+    /// Container Linux Config.
+    Clc,
     /// Butane of any variant.
     Butane,
 }

@@ -53,7 +53,9 @@ impl Input {
         match (given, first) {
             (Dialect::Auto, Some(b'{') | None) => Dialect::Ignition,
             (Dialect::Auto, Some(_)) if ignition::butane::is_butane(&self.octets) => Dialect::Butane,
-            (Dialect::Auto, Some(_)) => Dialect::Fuze,
+            // What both read means Fuze, whose users have no other name for it.
+            (Dialect::Auto, Some(_)) if ignition::fuze::parse(&self.octets).is_ok() => Dialect::Fuze,
+            (Dialect::Auto, Some(_)) => Dialect::Clc,
             (given, _) => given,
         }
     }

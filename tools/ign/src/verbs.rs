@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use ignition::clc::{PLATFORMS, Platform};
 use ignition::convert::{self, Options};
 use ignition::merge::Side;
 use ignition::{Config, Report, SpecVersion, Style};
@@ -20,6 +21,7 @@ pub(crate) fn run(job: &Job) -> Result<bool, String> {
                 let input = Input::read(file)?;
                 let report = match input.dialect(source.dialect) {
                     Dialect::Fuze => ignition::fuze::parse(&input.octets).err().unwrap_or_default(),
+                    Dialect::Clc => clc(&input, source)?.1,
                     Dialect::Butane => butane(&input, source).1,
                     Dialect::Auto | Dialect::Ignition => ignition::check(&input.octets).1,
                 };
@@ -49,6 +51,16 @@ pub(crate) fn run(job: &Job) -> Result<bool, String> {
             let input = Input::read(file)?;
             let made: Result<Vec<u8>, Report> = match input.dialect(source.dialect) {
                 Dialect::Fuze => ignition::fuze::transpile(&input.octets),
+                Dialect::Clc => {
+                    let (made, report) = clc(&input, source)?;
+                    match made {
+                        Some(made) if !report.is_fatal() => {
+                            print::report(&input, &report, ReportForm::Text);
+                            Ok(made.to_json(Style { pretty: true, ..Style::TIDY }).into_bytes())
+                        }
+                        _ => Err(report),
+                    }
+                }
                 Dialect::Butane => {
                     let (made, report) = butane(&input, source);
                     match made {
@@ -76,6 +88,22 @@ pub(crate) fn run(job: &Job) -> Result<bool, String> {
             }
         }
     }
+}
+
+fn clc(input: &Input, source: &Source) -> Result<(Option<Config>, Report), String> {
+    let platform = match source.platform.as_deref().filter(|name| !name.is_empty()) {
+        None => None,
+        Some(name) => Some(Platform::parse(name).ok_or_else(|| {
+            let known: Vec<&str> = PLATFORMS.iter().map(|(name, _)| *name).collect();
+            format!("unsupported platform {name:?}; known are {}", known.join(", "))
+        })?),
+    };
+    let files = source.files_dir.as_deref().map(FilesDir::new);
+    let files: &dyn ignition::files::Files = match &files {
+        Some(files) => files,
+        None => &ignition::files::NoFiles,
+    };
+    Ok(ignition::clc::check(&input.octets, &ignition::clc::Options { files, platform }))
 }
 
 fn butane(input: &Input, source: &Source) -> (Option<ignition::butane::Transpiled>, Report) {

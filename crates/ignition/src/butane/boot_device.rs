@@ -4,8 +4,8 @@
 
 use super::contents::Encoder;
 use super::model::{Config, Grub};
-use super::origins::Origins;
 use super::rules;
+use crate::origins::Origins;
 use crate::report::{At, Path, Report};
 use crate::v3;
 

@@ -1,8 +1,8 @@
 //! `with_mount_unit`: units that mount the config's filesystems.
 
 use super::model::{Config, Filesystem};
-use super::origins::Origins;
 use super::variant::Target;
+use crate::origins::Origins;
 use crate::report::Path;
 use crate::v3;
 

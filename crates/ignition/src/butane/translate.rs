@@ -2,10 +2,10 @@
 
 use super::contents::Encoder;
 use super::model::{Config, Dropin, File, Filesystem, Luks, PasswdUser, Resource, Unit};
-use super::origins::Origins;
 use super::source::inner_config;
 use super::variant::Target;
 use crate::files::Files;
+use crate::origins::Origins;
 use crate::report::{At, Path, Report};
 use crate::v3;
 

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use super::model::{Config, ConfigReference, Disk, Filesystem, Raid, Verification};
-use super::size;
 use crate::report::{At, Report};
+use crate::size;
 use crate::url::Url;
 
 /// Reports everything that bootcfg v0.4.0 would refuse.

@@ -5,7 +5,6 @@
 
 mod check;
 mod model;
-mod size;
 mod write;
 
 pub use model::Config;

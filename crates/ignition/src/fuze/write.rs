@@ -6,9 +6,9 @@
 use super::model::{
     Config, ConfigReference, Disk, File, Filesystem, Group, Raid, Unit, User, UserCreate, Verification,
 };
-use super::size;
 use crate::encode::{Style, Writer};
 use crate::report::{At, Report};
+use crate::size;
 use crate::url::Url;
 
 /// Writes a config that was checked.

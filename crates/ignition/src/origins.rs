@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
+#[cfg(feature = "butane")]
 use crate::merge::{Origin, Side};
 use crate::report::{Path, Step};
+#[cfg(feature = "butane")]
 use crate::tree::{Cursor, Kind};
 
 /// How places below a recorded one map.
@@ -17,16 +19,16 @@ enum Below {
 
 /// The map from generated places to YAML places. What is not recorded is where its name says.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Origins(HashMap<Path, (Path, Below)>);
+pub(crate) struct Origins(HashMap<Path, (Path, Below)>);
 
 impl Origins {
     /// Everything at and below `json` was generated from `yaml`.
-    pub(super) fn generated(&mut self, json: Path, yaml: Path) {
+    pub(crate) fn generated(&mut self, json: Path, yaml: Path) {
         self.0.insert(json, (yaml, Below::Same));
     }
 
     /// Everything at and below `json` was copied from `yaml`.
-    pub(super) fn copied(&mut self, json: Path, yaml: Path) {
+    pub(crate) fn copied(&mut self, json: Path, yaml: Path) {
         self.0.insert(json, (yaml, Below::Alike));
     }
 
@@ -47,12 +49,13 @@ impl Origins {
     }
 
     /// The YAML place of a generated one.
-    pub(super) fn yaml(&self, json: &Path) -> Path {
+    pub(crate) fn yaml(&self, json: &Path) -> Path {
         self.lookup(json).0
     }
 
+    #[cfg(feature = "butane")]
     /// The map after `generated` (a parent whose places this map knows as generated) and a child were merged.
-    pub(super) fn merged(parent: &Self, child: &Self, origins: &[Origin]) -> Self {
+    pub(crate) fn merged(parent: &Self, child: &Self, origins: &[Origin]) -> Self {
         let mut merged = HashMap::with_capacity(origins.len());
         for origin in origins {
             let of = match origin.side {
@@ -73,7 +76,7 @@ fn snake_step(step: &Step) -> Step {
 }
 
 /// `sizeMiB` becomes `size_mib`.
-pub(super) fn snake(name: &str) -> String {
+pub(crate) fn snake(name: &str) -> String {
     let mut out = String::with_capacity(name.len() + 4);
     let name = name.replace("MiB", "_mib");
     for c in name.chars() {
@@ -85,8 +88,9 @@ pub(super) fn snake(name: &str) -> String {
     out
 }
 
+#[cfg(feature = "butane")]
 /// Where the YAML says it in sugar: `source` by `inline` or `local`, `contents` by `contents_local`.
-pub(super) fn sugared(path: Path, root: Option<Cursor<'_>>) -> Path {
+pub(crate) fn sugared(path: Path, root: Option<Cursor<'_>>) -> Path {
     let (Some(Step::Key(last)), Some(root)) = (path.0.last(), root) else { return path };
     let sugar: &[&str] = match &**last {
         "source" | "compression" => &["inline", "local"],

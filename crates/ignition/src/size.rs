@@ -1,4 +1,4 @@
-//! Sizes as `alecthomas/units` reads them for Fuze: `2GiB`, `500MB` and `1G2M` all count 1024.
+//! Sizes as `alecthomas/units` reads them for Fuze and Container Linux Config: `2GiB`, `500MB` and `1G2M` all count 1024.
 
 /// Why a size is none, in the library's words.
 pub(crate) type SizeError = String;
@@ -62,13 +62,17 @@ fn parse_with(text: &str, suffix: &str) -> Result<i64, SizeError> {
     Ok(total as i64)
 }
 
+/// A size in octets.
+pub(crate) fn octets(text: &str) -> Result<i64, SizeError> {
+    parse_with(text, "iB").or_else(|_| parse_with(text, "B"))
+}
+
 /// A size in sectors of 512 octets, rounded up; nothing is 0.
 pub(crate) fn sectors(text: &str) -> Result<u64, SizeError> {
     if text.is_empty() {
         return Ok(0);
     }
-    let octets = parse_with(text, "iB").or_else(|_| parse_with(text, "B"))?;
-    match u64::try_from(octets) {
+    match u64::try_from(octets(text)?) {
         Ok(octets) => Ok(octets.div_ceil(512)),
         Err(_) => Err(format!("invalid dimension (negative): {text:?}")),
     }
