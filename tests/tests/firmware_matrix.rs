@@ -123,3 +123,192 @@ fn advertisements_shorten_the_chain() {
         assert!(a / b <= bound, "{client:?}: {a:.1} s / {b:.1} s is above {bound}");
     }
 }
+
+/// A machine that stops, and the words that say why: live, from pcap and from pcapng.
+struct Stop {
+    name: &'static str,
+    client: Client,
+    proxy: &'static [&'static str],
+    lease: &'static str,
+    /// nft rules of the segment's bridge, then of the server's input.
+    on_the_way: &'static str,
+    at_the_server: &'static str,
+    words: &'static str,
+}
+
+const UEFI: Stop = Stop {
+    name: "",
+    client: Client::UefiPxe,
+    proxy: &["--answer-router-solicitations"],
+    lease: "",
+    on_the_way: "",
+    at_the_server: "",
+    words: "",
+};
+
+const STOPS: &[Stop] = &[
+    Stop {
+        name: "4011 blocked on the way",
+        on_the_way: "udp dport 4011 drop",
+        words: "no request on 4011",
+        ..UEFI
+    },
+    Stop {
+        name: "4011 dropped here",
+        at_the_server: "udp dport 4011 drop",
+        words: "a firewall on the server drop udp/4011",
+        ..UEFI
+    },
+    Stop {
+        name: "69 blocked on the way",
+        on_the_way: "udp dport 69 drop",
+        words: "no TFTP read of snponly.efi",
+        ..UEFI
+    },
+    Stop {
+        name: "69 dropped here",
+        at_the_server: "udp dport 69 drop",
+        words: "TFTP read of snponly.efi repeated",
+        ..UEFI
+    },
+    Stop {
+        name: "wrong architecture",
+        proxy: &["--boot", "x64-uefi=undionly.kpxe"],
+        words: "wrong architecture",
+        ..UEFI
+    },
+    Stop {
+        name: "GRUB without next-server",
+        client: Client::UefiSecureBoot,
+        proxy: &["--boot", "x64-uefi=shimx64.efi"],
+        words: "which has no next-server",
+        ..UEFI
+    },
+    Stop {
+        name: "Secure Boot refuses the loader",
+        client: Client::UefiSecureBoot,
+        proxy: &["--boot", "x64-uefi=snponly.efi"],
+        words: "Secure Boot refuses",
+        ..UEFI
+    },
+    Stop {
+        name: "loader loop",
+        client: Client::BiosChain,
+        proxy: &["--answer-router-solicitations", "--config"],
+        words: "it loads itself",
+        ..UEFI
+    },
+];
+
+#[test]
+fn every_stop_has_its_reason() {
+    if !wanted() {
+        return;
+    }
+    let only = std::env::var("KPC_FIRMWARE_STOPS").unwrap_or_default();
+    let mut failed = Vec::new();
+    for stop in STOPS.iter().filter(|stop| stop.name.contains(&only)) {
+        let start = std::time::Instant::now();
+        match stops(stop) {
+            Ok(()) => println!("{}: named in {:.0} s", stop.name, start.elapsed().as_secs_f32()),
+            Err(problem) => failed.push(format!("{}: {problem}", stop.name)),
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+fn stops(stop: &Stop) -> Result<(), String> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("loop.toml");
+    std::fs::write(&file, "defaults = false\n[[rule]]\nboot = 'undionly.kpxe'\nwhen = { arch = ['bios'] }\n")
+        .unwrap();
+    let mut proxy = stop.proxy.to_vec();
+    if proxy.last() == Some(&"--config") {
+        proxy.push(file.to_str().unwrap());
+    }
+    let variant = Variant { lease: stop.lease, proxy: Some(&proxy), ..Variant::default() };
+    let scene = Scene::new(stop.client, LeaseServer::Dhcpd, variant).ok_or("a part is missing")?;
+    let net = &scene.net;
+    if !stop.on_the_way.is_empty() {
+        nft(
+            &net.segment,
+            &format!(
+                "table bridge f {{ chain c {{ type filter hook forward priority 0; {}; }} }}",
+                stop.on_the_way
+            ),
+        );
+    }
+    if !stop.at_the_server.is_empty() {
+        nft(
+            &net.host,
+            &format!(
+                "table ip f {{ chain c {{ type filter hook input priority 0; {}; }} }}",
+                stop.at_the_server
+            ),
+        );
+    }
+    let capture = net.path("boot.pcap");
+    let mut tcpdump = net.on_host(&kpc_tests::peer("tcpdump").ok_or("no tcpdump")?);
+    tcpdump.args(["-Z", "root", "-U", "-i", "eth0", "-w"]).arg(&capture).args(["udp"]);
+    let recorder = kpc_tests::Guard::spawn(net.logged(&mut tcpdump, "tcpdump.log"));
+    kpc_tests::wait_for("tcpdump", Duration::from_secs(10), || net.log("tcpdump.log").contains("listening"));
+    let machine = scene.machine(stop.client).ok_or("a part of the machine is missing")?;
+    let deadline = std::time::Instant::now() + Duration::from_secs(150);
+    while !net.log("proxy.log").contains(stop.words) {
+        if std::time::Instant::now() > deadline {
+            return Err(format!("not named live\n{}", scene.logs()));
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    drop(machine);
+    drop(recorder);
+    let pcap = std::fs::read(&capture).unwrap();
+    let ng = net.path("boot.pcapng");
+    std::fs::write(&ng, pcapng(&pcap)).unwrap();
+    for recording in [&capture, &ng] {
+        let mut explain = std::process::Command::new(kpc_tests::binary("proxy-dhcpd"));
+        explain.arg("--dry-run").arg(recording).args(&proxy);
+        let (done, text) = kpc_tests::run_within(&mut explain, Duration::from_secs(20));
+        if !done || !text.contains(stop.words) {
+            return Err(format!("{}: not named\n{text}\n{}", recording.display(), scene.logs()));
+        }
+    }
+    scene.stop();
+    Ok(())
+}
+
+fn nft(namespace: &str, rules: &str) {
+    let mut command = std::process::Command::new("ip");
+    command.args(["netns", "exec", namespace, "nft", rules]);
+    let out = command.output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+}
+
+/// The same recording in the other format: what Wireshark writes.
+fn pcapng(pcap: &[u8]) -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut block = |kind: u32, body: &[u8]| {
+        let length = 12 + body.len().next_multiple_of(4) as u32;
+        file.extend(kind.to_le_bytes());
+        file.extend(length.to_le_bytes());
+        file.extend_from_slice(body);
+        file.resize(file.len().next_multiple_of(4), 0);
+        file.extend(length.to_le_bytes());
+    };
+    block(0x0a0d_0d0a, &[0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255]);
+    block(1, &[1, 0, 0, 0, 0, 0, 4, 0]);
+    let mut rest = &pcap[24..];
+    while let Some((head, tail)) = rest.split_at_checked(16) {
+        let word = |at: usize| u32::from_le_bytes(head[at..at + 4].try_into().unwrap());
+        let Some((frame, after)) = tail.split_at_checked(word(8) as usize) else { break };
+        let time = u64::from(word(0)) * 1_000_000 + u64::from(word(4));
+        let mut body = Vec::new();
+        for part in [0, (time >> 32) as u32, time as u32, word(8), word(12)] {
+            body.extend(part.to_le_bytes());
+        }
+        body.extend_from_slice(frame);
+        block(6, &body);
+        rest = after;
+    }
+    file
+}

@@ -39,5 +39,11 @@ fn kpcs_dnsmasq_flags_boot_the_same_machine() {
     let flags = "--dhcp-range=10.77.0.1,proxy --enable-tftp --tftp-root=/var/lib/tftpboot \
         --dhcp-userclass=set:ipxe,iPXE --pxe-service=tag:#ipxe,x86PC,\"PXE chainload to iPXE\",undionly.kpxe \
         --pxe-service=tag:ipxe,x86PC,\"iPXE\",http://10.77.0.1:8080/boot.ipxe";
-    boots(Client::BiosChain, &["--dnsmasq-serve", flags, "--answer-router-solicitations"]);
+    let mut translate = std::process::Command::new(kpc_tests::binary("proxy-dhcpd"));
+    let (done, text) = kpc_tests::run_within(translate.args(["--dnsmasq", flags]), Duration::from_secs(10));
+    assert!(done, "{text}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("proxy.toml");
+    std::fs::write(&file, text).unwrap();
+    boots(Client::BiosChain, &["--config", file.to_str().unwrap(), "--answer-router-solicitations"]);
 }

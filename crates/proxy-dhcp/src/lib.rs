@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod capture;
 mod clients;
 pub mod dnsmasq;
 mod menu;
@@ -20,7 +21,7 @@ pub mod driver;
 
 pub use clients::{Client, Clients, RateLimit};
 pub use menu::{Choice, FIRST_TYPE, Menu, MenuItem, Prompt};
-pub use policy::{Builder, Policy};
+pub use policy::{Builder, Policy, origin};
 pub use program::{BootFile, BootProgram, Form};
 pub use reply::{Destination, Reply, Stage};
 pub use request::{Arrival, BootRequest, Port, Subnet};

@@ -43,10 +43,16 @@ impl Policy {
     }
 
     /// The rules of a network that boots iPXE: `undionly.kpxe` for BIOS, `snponly.efi` for x64 UEFI (other
-    /// architectures in a directory of their name), and for iPXE itself the script.
+    /// architectures in a directory of their name), and for iPXE itself the script. UEFI HTTP Boot is given the same
+    /// loaders from `/assets` of the script's server.
     #[must_use]
     pub fn default_for(ipxe_script: impl Into<String>) -> Self {
-        Self::builder().default_loaders().ipxe_script(ipxe_script).build()
+        let script = ipxe_script.into();
+        let mut builder = Self::builder().default_loaders();
+        if let Some(origin) = origin(&script) {
+            builder = builder.default_http_loaders(&format!("{origin}/assets"));
+        }
+        builder.ipxe_script(script).build()
     }
 
     /// The rules in their order.
@@ -119,6 +125,15 @@ fn is_raspberry_pi(mac: MacAddr) -> bool {
 const RASPBERRY_PI: [[u8; 3]; 5] =
     [[0xb8, 0x27, 0xeb], [0xdc, 0xa6, 0x32], [0xe4, 0x5f, 0x01], [0x28, 0xcd, 0xc1], [0xd8, 0x3a, 0xdd]];
 
+/// Scheme, host and port of an HTTP URL.
+#[must_use]
+pub fn origin(url: &str) -> Option<&str> {
+    let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"))?;
+    let scheme = url.len() - host.len();
+    let end = host.find('/').map_or(url.len(), |slash| scheme + slash);
+    url.get(..end).filter(|origin| origin.len() > scheme)
+}
+
 /// Builds a [`Policy`]: explicit rules first in the order given, then iPXE's script, then programs per architecture.
 #[derive(Clone, Debug, Default)]
 pub struct Builder {
@@ -143,6 +158,20 @@ impl Builder {
     pub fn boot(mut self, arch: ClientArch, program: BootProgram) -> Self {
         self.programs.retain(|(known, _)| *known != arch);
         self.programs.push((arch, program));
+        self
+    }
+
+    /// Files for UEFI HTTP Boot below a URL, under the names of [`Self::default_loaders`], for architectures not given
+    /// yet; `{server}` stands for our address.
+    #[must_use]
+    pub fn default_http_loaders(mut self, folder: &str) -> Self {
+        let http = |arch: &ClientArch| format!("{}-http", arch.name()?).parse().ok();
+        for (arch, file) in LOADERS {
+            let Some(arch) = http(arch).filter(|arch: &ClientArch| !arch.is_bios()) else { continue };
+            if !self.programs.iter().any(|(known, _)| *known == arch) {
+                self.programs.push((arch, BootProgram::new(format!("{folder}/{file}"))));
+            }
+        }
         self
     }
 

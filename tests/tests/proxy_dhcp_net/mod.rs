@@ -100,8 +100,7 @@ impl Net {
     /// proxy-dhcpd in the host namespace.
     pub fn proxy(&self, more: &[&str]) -> Guard {
         let mut command = self.on_host(&binary("proxy-dhcpd"));
-        command.args(["--interface", "eth0", "--ipxe-script", "http://{server}:8080/boot.ipxe"]);
-        command.args(["--log-level", "debug"]).args(more);
+        command.args(["--interface", "eth0", "--log-level", "debug"]).args(more);
         let guard = Guard::spawn(self.logged(&mut command, "proxy.log"));
         self.wait_for_port(&self.host, 4011);
         guard

@@ -26,6 +26,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ARCH=FILE|URL", value_parser = boot)]
     pub(crate) boot: Vec<(ClientArch, String)>,
     /// Script for machines that already run iPXE; `{server}` is replaced by our address
+    /// [default: http://{server}:8080/boot.ipxe]
     #[arg(long, value_name = "URL")]
     pub(crate) ipxe_script: Option<String>,
     /// Answer requests that this relay agent passes on; may be given several times
@@ -34,6 +35,24 @@ pub(crate) struct Args {
     /// Tell booting machines that there is no IPv6 router, which saves iPXE 15 seconds a stage
     #[arg(long)]
     pub(crate) answer_router_solicitations: bool,
+    /// Bind UDP port 67 as well, so that relays get no "port unreachable"; never beside a DHCP server on this host
+    #[arg(long)]
+    pub(crate) bind_port_67: bool,
+    /// Say what each packet of a recording (pcap, pcapng) would get and why, and what each boot was missing; then end
+    #[arg(long, value_name = "FILE.pcap")]
+    pub(crate) dry_run: Option<PathBuf>,
+    /// With --dry-run: our address [default: that of the server that answered in the recording]
+    #[arg(long, value_name = "ADDR", requires = "dry_run")]
+    pub(crate) address: Option<Ipv4Addr>,
+    /// Read dnsmasq's flags and print the configuration file that answers alike; then end
+    #[arg(long, value_name = "'ARGS'", allow_hyphen_values = true)]
+    pub(crate) dnsmasq: Option<String>,
+    /// Serve counters for Prometheus on http://ADDR/metrics
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) metrics: Option<std::net::SocketAddr>,
+    /// Seconds to go on after SIGTERM; a second one ends at once
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
+    pub(crate) drain: u64,
     /// User to become after the sockets are open, when started as root; `root` keeps root
     #[arg(long, value_name = "NAME", default_value = "nobody")]
     pub(crate) user: String,
@@ -62,6 +81,11 @@ fn boot(text: &str) -> Result<(ClientArch, String), String> {
     Ok((arch.parse().map_err(|error: proxy_dhcp::wire::UnknownArchName| error.to_string())?, file.to_owned()))
 }
 
+/// Seconds with or without their unit: `10` or `10s`.
+fn seconds(text: &str) -> Result<u64, String> {
+    text.strip_suffix('s').unwrap_or(text).parse().map_err(|_| "write seconds, for instance 10s".to_owned())
+}
+
 const EXAMPLES: &str = "\
 EXAMPLES:
   Chain every machine into iPXE (loaders by TFTP from this host), then run a script by HTTP:
@@ -72,4 +96,9 @@ EXAMPLES:
         --ipxe-script http://10.0.0.5:8080/boot.ipxe
 
   UEFI HTTP Boot:
-    proxy-dhcpd -i eth0 --boot x64-uefi-http=http://{server}:8080/assets/snponly.efi";
+    proxy-dhcpd -i eth0 --boot x64-uefi-http=http://{server}:8080/assets/snponly.efi
+
+  What dnsmasq's flags become, and what a recording would have got:
+    proxy-dhcpd --dnsmasq '--dhcp-range=10.0.0.2,proxy --pxe-service=x86PC,Boot,undionly.kpxe' >proxy.toml
+    tcpdump -i eth0 -w boot.pcap 'udp port 67 or 68 or 69 or 4011'
+    proxy-dhcpd --config proxy.toml --dry-run boot.pcap";

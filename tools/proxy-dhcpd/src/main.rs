@@ -2,17 +2,21 @@
 
 mod args;
 mod config;
+mod convert;
+mod dry_run;
+mod file;
 mod log;
+mod metrics;
 mod privileges;
+mod serve;
 
 use args::Args;
 use clap::Parser;
 use config::Config;
-use proxy_dhcp::Responder;
-use proxy_dhcp::driver::{AnswerAll, DriverError, Server};
+use proxy_dhcp::driver::{DriverError, Server};
 use std::error::Error;
+use std::io::Write;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 /// Exit codes of the command line: 2, usage, is clap's.
 const FAILED: u8 = 1;
@@ -21,49 +25,53 @@ const CONFIGURATION: u8 = 3;
 fn main() -> ExitCode {
     let args = Args::parse();
     log::start(&args);
-    let config = match Config::new(&args) {
-        Ok(config) => config,
-        Err(error) => return give_up(&error, CONFIGURATION),
-    };
-    let server = match Server::bind(&config.server) {
-        Ok(server) => server,
-        Err(error) => {
-            let configured = matches!(error, DriverError::NoInterfaces | DriverError::NoSuchInterface { .. });
-            return give_up(&error, if configured { CONFIGURATION } else { FAILED });
+    let done = if let Some(flags) = &args.dnsmasq {
+        config::from_dnsmasq(flags).map_err(Failure::configuration).and_then(|text| print(&text))
+    } else {
+        match Config::new(&args).map_err(Failure::configuration) {
+            Ok(config) => match &args.dry_run {
+                Some(path) => {
+                    dry_run::explain(path.clone(), config.policy, args.address, &mut std::io::stdout().lock())
+                        .map_err(Failure::failed)
+                }
+                None => daemon(args, config),
+            },
+            Err(failure) => Err(failure),
         }
     };
-    if let Err(error) = privileges::drop_to(&args.user) {
-        return give_up(&error, FAILED);
-    }
-    match serve(server, config) {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => give_up(error.as_ref(), FAILED),
+        Err(Failure(error, code)) => {
+            tracing::error!("{error}");
+            ExitCode::from(code)
+        }
     }
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn serve(server: Server, config: Config) -> Result<(), Box<dyn Error>> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    let shutdown = async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
-        }
-    };
-    tracing::info!(interfaces = ?config.server.interfaces, "answering network boot requests");
-    sd_notify::notify(&[sd_notify::NotifyState::Ready])?;
-    server
-        .run(
-            Responder::new(config.policy),
-            Arc::new(AnswerAll),
-            Arc::new(|event| log::event(&event)),
-            shutdown,
-        )
-        .await?;
-    Ok(())
+/// Sockets, then privileges, then the runtime.
+fn daemon(args: Args, config: Config) -> Result<(), Failure> {
+    let server = Server::bind(&config.server).map_err(|error| match error {
+        DriverError::NoInterfaces | DriverError::NoSuchInterface { .. } => Failure::configuration(error),
+        error => Failure::failed(error),
+    })?;
+    let metrics = metrics::listen(args.metrics).map_err(Failure::failed)?;
+    privileges::drop_to(&args.user).map_err(Failure::failed)?;
+    serve::run(server, config, args, metrics).map_err(|error| Failure(error, FAILED))
 }
 
-fn give_up(error: &dyn Error, code: u8) -> ExitCode {
-    tracing::error!("{error}");
-    ExitCode::from(code)
+fn print(text: &str) -> Result<(), Failure> {
+    std::io::stdout().write_all(text.as_bytes()).map_err(Failure::failed)
+}
+
+/// An error and the exit code it leads to.
+struct Failure(Box<dyn Error>, u8);
+
+impl Failure {
+    fn failed(error: impl Error + 'static) -> Self {
+        Self(Box::new(error), FAILED)
+    }
+
+    fn configuration(error: impl Error + 'static) -> Self {
+        Self(Box::new(error), CONFIGURATION)
+    }
 }

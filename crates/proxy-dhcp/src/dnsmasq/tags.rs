@@ -85,36 +85,29 @@ impl Tags {
     }
 
     fn all(&self, names: &[&str]) -> Condition {
-        let mut condition = Condition::default();
+        let mut all: Vec<Condition> = Vec::new();
+        let mut none = Vec::new();
         for name in names {
             let name = strip(name, &["tag:", "net:"]);
             match name.strip_prefix(['#', '!']) {
-                Some(absent) => condition.none.push(self.one(absent)),
-                // All of them must hold; `any` of one condition is that condition.
-                None => match condition.any.is_empty() {
-                    true => condition.any.push(self.one(name)),
-                    false => {
-                        let both = Condition { any: vec![self.one(name)], ..Condition::default() };
-                        let first = std::mem::take(&mut condition.any);
-                        condition.any.push(Condition {
-                            any: first,
-                            none: vec![not(both)],
-                            ..Condition::default()
-                        });
-                    }
-                },
+                Some(absent) => none.push(self.one(absent)),
+                None => all.push(self.one(name)),
             }
         }
+        let mut condition = all.pop().unwrap_or_default();
+        condition.none.extend(none);
+        condition.none.extend(all.into_iter().map(not)); // none of them may fail
         condition
     }
 
     /// Whether one tag is set. A tag that no flag sets is the name of an interface.
     fn one(&self, name: &str) -> Condition {
-        let any: Vec<Condition> =
-            self.0.iter().filter(|(tag, _)| tag == name).map(|(_, condition)| condition.clone()).collect();
-        match any.is_empty() {
-            true => Condition { interface: Some(name.to_owned()), ..Condition::default() },
-            false => Condition { any, ..Condition::default() },
+        let setters = self.0.iter().filter(|(tag, _)| tag == name);
+        let mut any: Vec<Condition> = setters.map(|(_, condition)| condition.clone()).collect();
+        match any.len() {
+            0 => Condition { interface: Some(name.to_owned()), ..Condition::default() },
+            1 => any.pop().unwrap_or_default(),
+            _ => Condition { any, ..Condition::default() },
         }
     }
 }

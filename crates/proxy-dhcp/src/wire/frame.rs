@@ -40,6 +40,18 @@ impl<'a> UdpFrame<'a> {
         if u16::from_be_bytes([t0, t1]) != ETHERTYPE_IPV4 {
             return Err(ParseError::Not("IPv4"));
         }
+        Self::of_packet(MacAddr([s0, s1, s2, s3, s4, s5]), MacAddr([d0, d1, d2, d3, d4, d5]), packet)
+    }
+
+    /// Reads an IPv4 packet whose link addresses are known otherwise.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn of_packet(
+        source_mac: MacAddr,
+        destination_mac: MacAddr,
+        packet: &'a [u8],
+    ) -> Result<Self, ParseError> {
         let (source, destination, datagram) = ipv4(packet)?;
         let (udp, rest) = datagram.split_first_chunk::<UDP>().ok_or(ParseError::Truncated("UDP"))?;
         let [p0, p1, q0, q1, l0, l1, c0, c1] = *udp;
@@ -55,8 +67,8 @@ impl<'a> UdpFrame<'a> {
             return Err(ParseError::Checksum("UDP"));
         }
         Ok(Self {
-            source_mac: MacAddr([s0, s1, s2, s3, s4, s5]),
-            destination_mac: MacAddr([d0, d1, d2, d3, d4, d5]),
+            source_mac,
+            destination_mac,
             source: SocketAddrV4::new(source, u16::from_be_bytes([p0, p1])),
             destination: SocketAddrV4::new(destination, u16::from_be_bytes([q0, q1])),
             payload,
