@@ -84,6 +84,29 @@ pub enum Command {
         /// The address.
         mac: Mac,
     },
+    /// Names the disk of a machine's orders, this one's too while nothing is granted; `None`: any.
+    SetDisk {
+        /// Its name.
+        name: String,
+        /// The disk, by serial.
+        serial: Option<String>,
+    },
+    /// Sets the inventory groups or the rack of machines; `None` leaves them.
+    Label {
+        /// Which.
+        selector: Selector,
+        /// All their groups.
+        roles: Option<Vec<String>>,
+        /// Where they stand.
+        rack: Option<String>,
+    },
+    /// New hardware takes the place of old: its name, groups, rack and variables. The old one is retired.
+    Replace {
+        /// The name that stays.
+        old: String,
+        /// The machine that gets it.
+        new: String,
+    },
     /// Sets an inventory variable; `None` unsets it.
     SetVar {
         /// `group:G` or `host:H`.
@@ -195,6 +218,11 @@ impl Fleet {
             Command::Retire(selector) => self.each(&selector, |fleet, id| fleet.retire(id, by)),
             Command::SetBmc { name, bmc } => self.set_bmc(by, &name, bmc),
             Command::AddMac { name, mac } => self.add_mac(by, &name, mac),
+            Command::SetDisk { name, serial } => self.set_disk(by, &name, serial),
+            Command::Label { selector, roles, rack } => {
+                self.label(&selector, by, roles.as_deref(), rack.as_deref())
+            }
+            Command::Replace { old, new } => self.replace(by, &old, &new),
             Command::SetVar { scope, key, value } => self.set_var(by, scope, key, value),
         }
     }
@@ -218,7 +246,7 @@ impl Fleet {
         Ok(outcome)
     }
 
-    fn one(&self, name: &str) -> Result<Machine, Refusal> {
+    pub(crate) fn one(&self, name: &str) -> Result<Machine, Refusal> {
         let id = self
             .by_name
             .get(name)
@@ -226,7 +254,7 @@ impl Fleet {
         self.machines.get(id).cloned().ok_or(Refusal::Retired)
     }
 
-    fn changed(&mut self, machine: Machine, by: &str, what: String) -> CommandOutcome {
+    pub(crate) fn changed(&mut self, machine: Machine, by: &str, what: String) -> CommandOutcome {
         let id = machine.id;
         self.put_machine(machine);
         self.event(Some(id), EventKind::Changed { by: by.into(), what });
@@ -234,7 +262,7 @@ impl Fleet {
     }
 
     /// Whether an address or a BMC belongs to another machine.
-    fn taken(&self, mac: Mac, but: Option<MachineId>) -> Result<(), Refusal> {
+    pub(crate) fn taken(&self, mac: Mac, but: Option<MachineId>) -> Result<(), Refusal> {
         match self.by_mac.get(&mac).filter(|id| Some(**id) != but) {
             None if !mac.is_station() => Err(Refusal::Nothing(format!("{mac} is no interface's address"))),
             Some(id) => Err(Refusal::Taken(format!("{mac} is an interface of {}", self.name(*id)))),
@@ -242,7 +270,7 @@ impl Fleet {
         }
     }
 
-    fn bmc_taken(&self, bmc: &Bmc, but: Option<MachineId>) -> Result<(), Refusal> {
+    pub(crate) fn bmc_taken(&self, bmc: &Bmc, but: Option<MachineId>) -> Result<(), Refusal> {
         let other = self.machines.values().find(|machine| {
             let same = machine
                 .bmc
@@ -285,6 +313,8 @@ impl Fleet {
             uuid: new.uuid.filter(|uuid| uuid.is_telling()),
             serial: new.serial.map(|serial| clean(serial.trim(), 64)),
             bmc: new.bmc,
+            bmc_doubt: None,
+            disk: None,
             rack: new.rack,
             roles: new.roles,
             lifecycle: if new.found { Lifecycle::Found } else { Lifecycle::Adopted },
@@ -342,55 +372,6 @@ impl Fleet {
         }
         machine.name = to;
         Ok(self.changed(machine, by, format!("renamed from {from}")))
-    }
-
-    fn resolve(&mut self, id: MachineId, by: &str) -> Result<Option<OrderId>, Refusal> {
-        let Some(mut machine) = self.machines.get(&id).cloned() else { return Err(Refusal::Retired) };
-        if machine.lifecycle != Lifecycle::Conflict && machine.uuid.is_none() {
-            return Err(Refusal::Nothing("it is not in conflict".into()));
-        }
-        (machine.uuid, machine.conflict) = (None, None);
-        if machine.lifecycle == Lifecycle::Conflict {
-            machine.lifecycle = Lifecycle::Adopted;
-        }
-        self.changed(machine, by, "conflict resolved; its UUID will be learned again".into());
-        Ok(None)
-    }
-
-    fn retire(&mut self, id: MachineId, by: &str) -> Result<Option<OrderId>, Refusal> {
-        let Some(mut machine) = self.machines.get(&id).cloned() else { return Err(Refusal::Retired) };
-        if machine.lifecycle == Lifecycle::Retired {
-            return Err(Refusal::Retired);
-        }
-        let open = self.latest_order(id).filter(|order| order.is_open()).map(|order| order.id);
-        if let Some(order) = open.filter(|_| self.holds(Rule::RetireEnds)) {
-            self.set_order(order, OrderState::Cancelled, by);
-        }
-        (machine.lifecycle, machine.key) = (Lifecycle::Retired, None);
-        self.changed(machine, by, "retired".into());
-        self.attempts.remove(&id);
-        self.time_attempt(id);
-        Ok(open)
-    }
-
-    fn set_bmc(&mut self, by: &str, name: &str, bmc: Option<Bmc>) -> Result<CommandOutcome, Refusal> {
-        let mut machine = self.one(name)?;
-        bmc.iter().try_for_each(|bmc| self.bmc_taken(bmc, Some(machine.id)))?;
-        let what =
-            bmc.as_ref().map_or_else(|| "BMC removed".into(), |bmc| format!("BMC set to {}", bmc.address));
-        machine.bmc = bmc;
-        Ok(self.changed(machine, by, what))
-    }
-
-    fn add_mac(&mut self, by: &str, name: &str, mac: Mac) -> Result<CommandOutcome, Refusal> {
-        let mut machine = self.one(name)?;
-        self.taken(mac, None)?;
-        if machine.macs.len() >= MAX_MACS {
-            return Err(Refusal::TooMany(format!("at most {MAX_MACS} Ethernet addresses")));
-        }
-        machine.macs.push(mac);
-        self.unknown.take(mac);
-        Ok(self.changed(machine, by, format!("interface {mac} added")))
     }
 
     fn set_var(

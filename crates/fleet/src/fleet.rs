@@ -416,6 +416,14 @@ impl Fleet {
         self.set_timer(Timer::Attempt(id), deadline);
     }
 
+    /// Takes the time limit of a machine's present phase away until it moves on.
+    pub(crate) fn let_rest(&mut self, id: MachineId) {
+        if let Some(attempt) = self.attempts.get_mut(&id) {
+            attempt.deadline = None;
+        }
+        self.set_timer(Timer::Attempt(id), None);
+    }
+
     /// Whether a machine was installed and its system has not registered since.
     pub(crate) fn awaits_registration(&self, id: MachineId) -> bool {
         self.machines.get(&id).is_some_and(|machine| machine.lifecycle == Lifecycle::Installed)

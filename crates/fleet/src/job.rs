@@ -160,6 +160,9 @@ impl Fleet {
         if machine.bmc.is_none() {
             return Err(Refusal::Nothing("it has no BMC (`kpc machine` sets one)".into()));
         }
+        if let Some(why) = &machine.bmc_doubt {
+            return Err(Refusal::InConflict(why.clone()));
+        }
         if let Some(job) = self.jobs.values().find(|job| job.machine == id && job.is_open()) {
             return Err(Refusal::Taken(format!("job {} is at work on its BMC", job.id)));
         }
@@ -243,7 +246,10 @@ impl Fleet {
     /// Whether a BMC that shows this GUID may be told anything for this machine: the recorded one, or none
     /// recorded yet.
     pub fn is_bmc_of(&self, machine: MachineId, guid: Uuid) -> bool {
-        let known = self.machines.get(&machine).and_then(|machine| machine.bmc.as_ref()?.guid);
+        let Some(machine) = self.machines.get(&machine).filter(|machine| machine.bmc_doubt.is_none()) else {
+            return false;
+        };
+        let known = machine.bmc.as_ref().and_then(|bmc| bmc.guid);
         known.filter(|known| known.is_telling()).is_none_or(|known| known.matches(guid))
     }
 

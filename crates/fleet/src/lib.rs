@@ -2,6 +2,7 @@
 
 pub mod attempt;
 pub mod backup;
+mod change;
 pub mod claim;
 pub mod command;
 pub mod config;
@@ -17,6 +18,7 @@ pub mod machine;
 pub mod observe;
 pub mod order;
 mod peers;
+mod power;
 pub mod provision;
 pub mod record;
 pub mod register;

@@ -122,6 +122,12 @@ pub struct Machine {
     /// Its BMC.
     #[serde(default)]
     pub bmc: Option<Bmc>,
+    /// Why its BMC is in doubt: it is told nothing until a person has looked.
+    #[serde(default)]
+    pub bmc_doubt: Option<String>,
+    /// The disk that its orders name unless they name another, by serial.
+    #[serde(default)]
+    pub disk: Option<String>,
     /// Where it stands, for `@rack:R`.
     #[serde(default)]
     pub rack: Option<String>,

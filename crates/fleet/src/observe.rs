@@ -68,11 +68,13 @@ pub enum AgentPhase {
     Reboot,
     /// It stopped.
     Failed,
+    /// It read the GUID of its own BMC.
+    Bmc(Uuid),
 }
 
 impl AgentPhase {
     /// Reads a report's words: `agent`, `writing` (with the per cent at the head of `detail`), `done`,
-    /// `reboot`, `failed`; every other word is a note.
+    /// `reboot`, `failed`, `bmc` (with its GUID as `detail`); every other word is a note.
     pub fn parse(phase: &str, detail: &str) -> Self {
         match phase {
             "agent" | "started" => Self::Started,
@@ -84,6 +86,7 @@ impl AgentPhase {
             "done" | "installed" => Self::Done,
             "reboot" => Self::Reboot,
             "failed" => Self::Failed,
+            "bmc" => detail.trim().parse().map_or(Self::Note, Self::Bmc),
             _ => Self::Note,
         }
     }
@@ -372,6 +375,7 @@ impl Fleet {
             (AgentPhase::Done, OrderState::Done { .. }) => {}
             (AgentPhase::Writing(_) | AgentPhase::Done, _) => return Err(Ignored::NotGranted),
             (AgentPhase::Reboot, _) => self.reach(machine, now, Phase::Reboot, &detail),
+            (AgentPhase::Bmc(guid), _) => self.agent_bmc(now, machine, guid),
             (AgentPhase::Failed, state) => self.agent_failed(id, machine, role, &state, &detail),
         }
         if let Some(attempt) = self.attempts.get_mut(&machine) {
@@ -427,50 +431,6 @@ impl Fleet {
                 }
                 self.event(Some(machine), EventKind::Stalled { phase, hint: reason });
                 self.time_attempt(machine);
-            }
-        }
-    }
-
-    /// We commanded power: the claim of the boot before may be taken over, and a new attempt begins.
-    fn power_commanded(
-        &mut self,
-        now: Timestamp,
-        id: MachineId,
-        action: PowerAction,
-    ) -> Result<MachineId, Ignored> {
-        let mut machine = self.machines.get(&id).cloned().ok_or(Ignored::Unknown)?;
-        machine.power_epoch = machine.power_epoch.wrapping_add(1);
-        self.put_machine(machine);
-        if action == PowerAction::Off {
-            self.event(Some(id), EventKind::Note { text: "power off commanded".into() });
-            return Ok(id);
-        }
-        self.commanded.insert(id, now);
-        self.begin_attempt(id, now);
-        self.reach(id, now, Phase::PowerCommanded, action.word());
-        Ok(id)
-    }
-
-    /// A BMC showed its GUID: the first is recorded, another one refuses.
-    fn bmc_identity(&mut self, now: Timestamp, id: MachineId, guid: Uuid) -> Result<MachineId, Ignored> {
-        let mut machine = self.machines.get(&id).cloned().ok_or(Ignored::Unknown)?;
-        let Some(bmc) = machine.bmc.as_mut() else { return Err(Ignored::Unknown) };
-        match bmc.guid.filter(|known| known.is_telling()) {
-            Some(known) if known.matches(guid) => Ok(id),
-            Some(known) => {
-                let address = bmc.address;
-                let text = format!(
-                    "BMC at {address} shows GUID {guid}, recorded is {known}: addresses swapped? no power, no boot write"
-                );
-                self.alarm(now, id, AlarmKind::Bmc, text);
-                Err(Ignored::OtherBmc)
-            }
-            None => {
-                if guid.is_telling() {
-                    bmc.guid = Some(guid);
-                    self.put_machine(machine);
-                }
-                Ok(id)
             }
         }
     }

@@ -74,6 +74,7 @@ impl Fleet {
             let serial =
                 |serial: &Option<String>| serial.as_ref().map(|serial| clean(serial.trim(), MAX_DETAIL));
             let (disk, wipe) = (serial(&wanted.disk), serial(&wanted.wipe));
+            let disk = disk.or_else(|| wipe.clone()).or_else(|| fleet.machines.get(&id)?.disk.clone());
             let order = (wanted.profile.clone(), wanted.role, disk, wipe);
             Ok(Some(fleet.give_order(id, now, by, order)))
         })

@@ -10,10 +10,15 @@ use crate::order::{Grant, OrderState};
 use crate::record::Record;
 use crate::sabotage::Rule;
 use crate::time::{Clock, Timestamp};
+use crate::timeline::EventKind;
+
+/// What sequence numbers jump by at a restart: events that were not durable had numbers, too, and a reader
+/// may have seen them.
+const SEQ_GAP: u64 = 1 << 20;
 
 impl Fleet {
-    /// The fleet that these records describe, as a store loads them. Attempts are not durable: a machine
-    /// whose order was claimed goes on from where the claim was given.
+    /// The fleet that these records describe, as a store loads them. An attempt is what its timeline tells; a
+    /// machine whose order was claimed goes on at least from where the claim was given.
     pub fn restore(config: Config, records: impl IntoIterator<Item = Record>) -> Self {
         Self::new(config).restored(records)
     }
@@ -65,8 +70,25 @@ impl Fleet {
             }
         }
         fleet.clock = Clock::resumed(newest);
+        fleet.seq += SEQ_GAP;
+        fleet.resume_attempts();
         fleet.resume_orders(&grants);
         fleet
+    }
+
+    /// Reads each machine's last attempt out of its timeline.
+    fn resume_attempts(&mut self) {
+        for (id, machine) in &mut self.machines {
+            let number = self.timeline.of(*id).map(|event| event.attempt).max().unwrap_or(0);
+            machine.attempts = machine.attempts.max(number);
+            let mut attempt: Option<Attempt> = None;
+            for event in self.timeline.of(*id).filter(|event| event.attempt == number && number > 0) {
+                if let EventKind::Reached { phase, .. } = event.kind {
+                    attempt.get_or_insert_with(|| Attempt::begin(number, event.at)).reach(event.at, phase);
+                }
+            }
+            self.attempts.extend(attempt.map(|attempt| (*id, attempt)));
+        }
     }
 
     /// Puts every order back to work. A grant always wins over an order written before it.
@@ -79,11 +101,15 @@ impl Fleet {
             if let Some(claim) = order.claim() {
                 let (machine, claim) = (order.machine, claim.clone());
                 self.by_claim.insert(claim.secret, id);
-                if order.is_open() {
-                    let mut attempt = Attempt::begin(claim.attempt, claim.at);
+                let behind = self.attempts.get(&machine).is_none_or(|attempt| attempt.number < claim.attempt);
+                if order.is_open() && behind {
+                    self.attempts.insert(machine, Attempt::begin(claim.attempt, claim.at));
+                }
+                if let Some(attempt) =
+                    self.attempts.get_mut(&machine).filter(|attempt| attempt.number == claim.attempt)
+                {
                     attempt.mac = Some(claim.claimer.mac);
                     attempt.reach(claim.at, Phase::Script);
-                    self.attempts.insert(machine, attempt);
                 }
             }
             self.latest.entry(order.machine).and_modify(|latest| *latest = id.max(*latest)).or_insert(id);

@@ -130,6 +130,9 @@ impl Fleet {
         if machine.lifecycle == Lifecycle::Conflict {
             return Some(machine.conflict.clone().unwrap_or_default());
         }
+        if machine.bmc_doubt.is_some() {
+            return machine.bmc_doubt.clone();
+        }
         let order = self.latest_order(id);
         let by_order = order.and_then(|order| match (&order.frozen, &order.state) {
             (Some(why), _) if order.is_open() => Some(format!("order frozen: {why}")),

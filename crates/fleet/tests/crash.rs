@@ -116,7 +116,7 @@ fn disk(present: Vec<u8>, operations_left: u64) -> Backend {
 // issue 8: a store backend that drops unsynced writes at a random point; FLEET_POWER_CUTS=1000 runs as many.
 #[test]
 fn nothing_acknowledged_is_lost_when_unsynced_writes_are() {
-    let (runs, mut cuts) = (times("FLEET_POWER_CUTS", 150), 0);
+    let (runs, mut cuts) = (times("FLEET_POWER_CUTS", 60), 0);
     let mut acknowledged = 0;
     for seed in 0..runs {
         let mut dice = Dice(seed);
@@ -162,7 +162,7 @@ fn child() {
 fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("kpc.redb");
-    let (kills, mut dice) = (times("FLEET_KILLS", 12), Dice(7));
+    let (kills, mut dice) = (times("FLEET_KILLS", 8), Dice(7));
     let mut told = BTreeSet::new();
     let mut from = 0;
     for kill in 0..kills {

@@ -38,7 +38,7 @@ fn run(seed: u64, removed: Option<Rule>) -> Result<u64, String> {
 fn no_schedule_breaks_a_promise() {
     let seeds = match number("FLEET_SIM_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("FLEET_SIM_SEEDS").unwrap_or(2_000),
+        None => 0..number("FLEET_SIM_SEEDS").unwrap_or(1_000),
     };
     let mut grants = 0;
     for seed in seeds.clone() {

@@ -1,0 +1,87 @@
+//! What is known of power and of the BMC behind it: commands that we gave, and whether a BMC is the one that
+//! is recorded for its machine.
+
+use crate::attempt::Phase;
+use crate::fleet::{AlarmKind, Fleet};
+use crate::identity::{MachineId, Uuid};
+use crate::observe::{Ignored, PowerAction};
+use crate::time::Timestamp;
+use crate::timeline::EventKind;
+
+impl Fleet {
+    /// We commanded power: the claim of the boot before may be taken over, and a new attempt begins.
+    pub(crate) fn power_commanded(
+        &mut self,
+        now: Timestamp,
+        id: MachineId,
+        action: PowerAction,
+    ) -> Result<MachineId, Ignored> {
+        let mut machine = self.machines.get(&id).cloned().ok_or(Ignored::Unknown)?;
+        machine.power_epoch = machine.power_epoch.wrapping_add(1);
+        self.put_machine(machine);
+        if action == PowerAction::Off {
+            self.event(Some(id), EventKind::Note { text: "power off commanded".into() });
+            self.let_rest(id); // what is off is not late
+            return Ok(id);
+        }
+        self.commanded.insert(id, now);
+        self.begin_attempt(id, now);
+        self.reach(id, now, Phase::PowerCommanded, action.word());
+        Ok(id)
+    }
+
+    /// A BMC showed its GUID: the first is recorded, another one refuses.
+    pub(crate) fn bmc_identity(
+        &mut self,
+        now: Timestamp,
+        id: MachineId,
+        guid: Uuid,
+    ) -> Result<MachineId, Ignored> {
+        let mut machine = self.machines.get(&id).cloned().ok_or(Ignored::Unknown)?;
+        let Some(bmc) = machine.bmc.as_mut() else { return Err(Ignored::Unknown) };
+        match bmc.guid.filter(|known| known.is_telling()) {
+            Some(known) if known.matches(guid) => Ok(id),
+            Some(known) => {
+                let address = bmc.address;
+                let text = format!(
+                    "BMC at {address} shows GUID {guid}, recorded is {known}: addresses swapped? no power, no boot write"
+                );
+                self.alarm(now, id, AlarmKind::Bmc, text);
+                Err(Ignored::OtherBmc)
+            }
+            None => {
+                if guid.is_telling() {
+                    bmc.guid = Some(guid);
+                    self.put_machine(machine);
+                }
+                Ok(id)
+            }
+        }
+    }
+
+    /// An agent read the GUID of the BMC of the very board it runs on. Another one than is recorded means that
+    /// power commands for this machine reach somebody else: its BMC is told nothing until a person has looked.
+    pub(crate) fn agent_bmc(&mut self, now: Timestamp, id: MachineId, guid: Uuid) {
+        let Some(mut machine) = self.machines.get(&id).cloned() else { return };
+        let Some(bmc) = machine.bmc.as_mut().filter(|_| guid.is_telling()) else { return };
+        match bmc.guid.filter(|known| known.is_telling()) {
+            Some(known) if known.matches(guid) => {
+                let text = format!("its own BMC is the one at {}", bmc.address);
+                self.event(Some(id), EventKind::Note { text });
+            }
+            Some(known) => {
+                let why = format!(
+                    "{} says that its own BMC has GUID {guid}, the one recorded at {} has {known}: wrong BMC recorded?",
+                    machine.name, bmc.address
+                );
+                machine.bmc_doubt = Some(why.clone());
+                self.put_machine(machine);
+                self.alarm(now, id, AlarmKind::Bmc, why);
+            }
+            None => {
+                bmc.guid = Some(guid);
+                self.put_machine(machine);
+            }
+        }
+    }
+}
