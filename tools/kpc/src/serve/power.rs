@@ -145,7 +145,6 @@ async fn network_boot_with(
         efi: efi.unwrap_or(false),
         persistent: false,
         keep_valid_bit: true,
-        ..BootOptions::default()
     };
     bmc.set_boot_device(BootDevice::Pxe, options)
         .await

@@ -1,0 +1,386 @@
+//! `kpc serve` over its real sockets, without firmware: orders, claims, refusals, privileges, and Ansible reading the
+//! inventory of a machine that registered with a hostile name. curl plays the machine; a virtual BMC takes the power
+//! commands; everything is in a network namespace of the test.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::disallowed_methods
+)]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use kpc_tests::{Guard, binary, is_root, peer, peers, run_within, wait_for};
+use serde_json::Value;
+
+const LIMIT: Duration = Duration::from_secs(30);
+const ADDRESS: &str = "10.78.0.1";
+const MAC: &str = "52:54:00:aa:00:01";
+const UUID: &str = "6ba7b810-9dad-11d1-80b4-00c04fd430c8";
+const HOSTILE: &str = "{{ lookup('pipe', 'touch CANARY') }}<script>";
+
+/// A namespace that ends with its test.
+struct Namespace(String);
+
+impl Namespace {
+    fn new(name: &str) -> Self {
+        let namespace = Self(format!("kpc-{name}-{}", std::process::id()));
+        ip(&["netns", "add", &namespace.0]);
+        ip(&["-n", &namespace.0, "link", "set", "lo", "up"]);
+        ip(&["-n", &namespace.0, "link", "add", "eth0", "type", "veth", "peer", "name", "wire0"]);
+        ip(&["-n", &namespace.0, "addr", "add", &format!("{ADDRESS}/24"), "dev", "eth0"]);
+        ip(&["-n", &namespace.0, "link", "set", "eth0", "up"]);
+        ip(&["-n", &namespace.0, "link", "set", "wire0", "up"]);
+        namespace
+    }
+
+    fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.0]).arg(program);
+        command
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["netns", "del", &self.0]).status();
+    }
+}
+
+fn ip(arguments: &[&str]) {
+    let (good, text) = run_within(Command::new("ip").args(arguments), LIMIT);
+    assert!(good, "ip {}: {text}", arguments.join(" "));
+}
+
+/// A server with one machine's BMC beside it.
+struct Served {
+    namespace: Namespace,
+    folder: tempfile::TempDir,
+    server: Guard,
+    _bmc: Guard,
+}
+
+impl Served {
+    fn start(name: &str) -> Self {
+        let namespace = Namespace::new(name);
+        let folder = tempfile::tempdir().unwrap();
+        // The server runs as another account after its start and reads profiles and assets as that.
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        for place in ["loaders", "assets", "bootcfg/groups", "bootcfg/profiles", "bootcfg/ignition"] {
+            fs::create_dir_all(folder.path().join(place)).unwrap();
+        }
+        write(&folder, "loaders/undionly.kpxe", "loader");
+        write(&folder, "assets/vmlinuz", "kernel");
+        write(&folder, "bootcfg/profiles/live.json", PROFILE);
+        write(&folder, "bootcfg/profiles/wipe.json", &PROFILE.replace("live", "wipe"));
+        write(&folder, "bootcfg/ignition/live.yaml", IGNITION);
+        write(&folder, "bootcfg/ignition/wipe.yaml", IGNITION);
+        write(&folder, "bmc-password", "secret-of-the-bmc\n");
+        fs::set_permissions(folder.path().join("bmc-password"), fs::Permissions::from_mode(0o600)).unwrap();
+        write(&folder, "power.sh", POWER);
+        fs::set_permissions(folder.path().join("power.sh"), fs::Permissions::from_mode(0o755)).unwrap();
+        write(
+            &folder,
+            "kpc.toml",
+            &format!(
+                "data_dir = \"{0}/state\"\nsocket = \"{0}/kpc.sock\"\n[network.mgmt]\ninterface = \"eth0\"\naddress = \"{ADDRESS}\"\n\
+                 [tftp]\nroot = \"{0}/loaders\"\n[bootcfg]\ndata = \"{0}/bootcfg\"\nassets = \"{0}/assets\"\nlive_profiles = [\"live\"]\n\
+                 [bmc]\nuser = \"admin\"\npassword_file = \"{0}/bmc-password\"\n",
+                folder.path().display()
+            ),
+        );
+        let mut bmcd = namespace.command(binary("ipmi"));
+        bmcd.args([
+            "bmcd",
+            "--listen",
+            "127.0.0.1:6230",
+            "--user",
+            "admin",
+            "--guid",
+            UUID,
+            "--password-file",
+        ]);
+        bmcd.arg(folder.path().join("bmc-password")).arg("--command").arg(folder.path().join("power.sh"));
+        let bmc = Guard::spawn(bmcd.stderr(Stdio::null()).current_dir(folder.path()));
+        let log = fs::File::create(folder.path().join("serve.log")).unwrap();
+        let mut serve = namespace.command(binary("kpc"));
+        serve.arg("serve").arg("--config").arg(folder.path().join("kpc.toml")).stderr(log);
+        let server = Guard::spawn(&mut serve);
+        let served = Self { namespace, folder, server, _bmc: bmc };
+        wait_for("kpc serve answers", LIMIT, || served.kpc(&["status"]).0);
+        served
+    }
+
+    fn kpc(&self, arguments: &[&str]) -> (bool, String) {
+        let mut command = Command::new(binary("kpc"));
+        command.arg("--socket").arg(self.folder.path().join("kpc.sock")).args(arguments);
+        run_within(&mut command, LIMIT)
+    }
+
+    fn good(&self, arguments: &[&str]) -> String {
+        let (good, text) = self.kpc(arguments);
+        assert!(good, "kpc {}: {text}\n{}", arguments.join(" "), self.log());
+        text
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("serve.log")).unwrap_or_default()
+    }
+
+    /// Asks as a machine does: the status and the body.
+    fn http(&self, path: &str, post: Option<&Value>) -> (u16, String) {
+        let mut curl = self.namespace.command("curl");
+        curl.args(["--silent", "--show-error", "--max-time", "20", "--write-out", "\n%{http_code}"]);
+        if let Some(body) = post {
+            curl.args(["--header", "content-type: application/json", "--data", &body.to_string()]);
+        }
+        let (good, text) = run_within(curl.arg(format!("http://{ADDRESS}:8080{path}")), LIMIT);
+        assert!(good, "{path}: {text}");
+        let (body, status) = text.rsplit_once('\n').unwrap();
+        (status.parse().unwrap(), body.to_owned())
+    }
+
+    fn process(&self) -> PathBuf {
+        // `ip netns exec` becomes the program: the id is the server's.
+        Path::new("/proc").join(self.server.id().to_string())
+    }
+}
+
+fn write(folder: &tempfile::TempDir, name: &str, text: &str) {
+    fs::write(folder.path().join(name), text).unwrap();
+}
+
+const PROFILE: &str = r#"{"id": "live", "name": "live", "ignition_id": "live.yaml",
+ "boot": {"kernel": "/assets/vmlinuz", "initrd": ["/assets/initrd.img"], "args": ["console=ttyS0"]}}"#;
+
+const IGNITION: &str = "---
+storage:
+  files:
+    - path: /etc/hostname
+      filesystem: root
+      mode: 0644
+      contents:
+        inline: {{.name}}
+";
+
+/// Keeps the power in a file and every call in another.
+const POWER: &str = r#"#!/bin/sh
+echo "$@" >> power.log
+case "$1 $2" in
+  "power on"|"power cycle"|"power reset") echo on > power ;;
+  "power off") echo off > power ;;
+  status*) cat power 2>/dev/null || echo off ;;
+esac
+"#;
+
+/// The value of a kernel argument in a boot script.
+fn argument<'a>(script: &'a str, name: &str) -> &'a str {
+    let start =
+        script.find(&format!("{name}=")).unwrap_or_else(|| panic!("no {name} in {script}")) + name.len() + 1;
+    script[start..].split_whitespace().next().unwrap()
+}
+
+#[test]
+fn a_machine_goes_from_order_to_inventory_and_nobody_else_is_served() {
+    if !is_root() || peer("curl").is_none() {
+        return;
+    }
+    let served = Served::start("serve");
+
+    // DESIGN 4: no order, no boot answer; an unknown machine is listed and offered nothing.
+    let stranger = "/ipxe?mac=52-54-00-bb-00-09&uuid=";
+    let (status, script) = served.http(stranger, None);
+    assert_eq!(status, 200);
+    assert!(!script.contains("kernel") && script.contains("sanboot"), "{script}");
+    served.good(&["machine", "add", "n1", "--mac", MAC, "--uuid", UUID, "--bmc", "127.0.0.1:6230"]);
+    let ask = format!("/ipxe?uuid={UUID}&mac={}", MAC.replace(':', "-"));
+    let (_, script) = served.http(&ask, None);
+    assert!(!script.contains("kernel"), "a known machine without an order boots nothing: {script}");
+
+    // A profile that nobody called live counts as erasing, and says so in the plan; a missing one names what there is.
+    let (good, text) = served.kpc(&["provision", "n1", "--profile", "absent", "--yes"]);
+    assert!(!good && text.contains("there are: live, wipe"), "{text}");
+    let text = served.good(&["provision", "n1", "--profile", "live", "--role", "control", "--yes"]);
+    assert!(text.contains("runs from memory"), "{text}");
+    // Power by IPMI: one-time PXE, then on. The password is in no command line.
+    let calls = served.folder.path().join("power.log");
+    wait_for("the BMC was told", LIMIT, || {
+        fs::read_to_string(&calls).is_ok_and(|calls| calls.contains("power on"))
+    });
+    let calls = fs::read_to_string(calls).unwrap();
+    assert!(calls.find("boot pxe").unwrap() < calls.find("power on").unwrap(), "{calls}");
+
+    // The claim: asked twice by the same boot it is the same; rendering needs it.
+    let (_, first) = served.http(&ask, None);
+    let (_, second) = served.http(&ask, None);
+    assert_eq!(argument(&first, "kpc.claim"), argument(&second, "kpc.claim"));
+    assert_eq!(argument(&first, "kpc.kernel"), format!("http://{ADDRESS}:8080/assets/vmlinuz"));
+    let ignition = argument(&first, "ignition.config.url").split_once(":8080").unwrap().1.to_owned();
+    assert!(!ignition.contains(argument(&first, "kpc.claim")), "the claim's secret is in no URL");
+    let (status, config) = served.http(&ignition, None);
+    assert_eq!(status, 200, "{config}");
+    assert!(config.contains("data:,n1"), "{config}");
+    let (status, refusal) = served
+        .http(&ignition.split('&').skip(1).fold("/ignition?".to_owned(), |all, part| all + "&" + part), None);
+    assert!(status >= 400 && !refusal.contains("data:,"), "{status} {refusal}");
+
+    // Registration needs the claim's secret; what the machine says of itself stays text.
+    let mut body = serde_json::json!({
+        "claim": "00000000000000000000000000000000", "uuid": UUID, "serial": HOSTILE, "hostname": HOSTILE,
+        "interfaces": [{ "name": "eth0", "mac": MAC, "addresses": [ADDRESS] }],
+        "digests": { "files": { HOSTILE: HOSTILE } }, "agent_version": HOSTILE,
+    });
+    assert_eq!(served.http("/v1/register", Some(&body)).0, 403);
+    body["claim"] = argument(&first, "kpc.claim").into();
+    let (status, answer) = served.http("/v1/register", Some(&body));
+    assert_eq!((status, answer.contains("\"n1\"")), (200, true), "{answer}");
+    let shown: Value = serde_json::from_str(&served.good(&["status", "--json"])).unwrap();
+    assert_eq!(shown["machines"][0]["lifecycle"], "registered");
+
+    ansible_reads_it(&served);
+    privileges_are_gone(&served);
+    page_needs_login(&served);
+}
+
+/// ansible-core reads the inventory; evaluating every variable runs nothing.
+fn ansible_reads_it(served: &Served) {
+    let Some(tool) = peer("ansible-inventory") else { return };
+    let script = served.folder.path().join("inventory.sh");
+    let socket = served.folder.path().join("kpc.sock");
+    fs::write(
+        &script,
+        format!(
+            "#!/bin/sh\nexec {} --socket {} inventory \"$@\"\n",
+            binary("kpc").display(),
+            socket.display()
+        ),
+    )
+    .unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let ansible = |program: &Path| {
+        let mut command = Command::new(program);
+        command
+            .current_dir(served.folder.path())
+            .env("HOME", served.folder.path())
+            .env("ANSIBLE_LOCALHOST_WARNING", "0");
+        command.arg("-i").arg(&script);
+        command
+    };
+    let (good, text) = run_within(ansible(&tool).arg("--list"), Duration::from_secs(60));
+    assert!(good, "{text}");
+    let start = text.find('{').unwrap();
+    let listed: Value = serde_json::from_str(&text[start..]).unwrap();
+    assert_eq!(listed["control"]["hosts"][0], "n1", "{listed}");
+    assert_eq!(listed["_meta"]["hostvars"]["n1"]["ansible_host"], ADDRESS, "{listed}");
+    let (good, text) = run_within(
+        ansible(&peers().join("venv/bin/ansible")).args([
+            "n1",
+            "-c",
+            "local",
+            "-m",
+            "debug",
+            "-a",
+            "var=hostvars[inventory_hostname]",
+        ]),
+        Duration::from_secs(60),
+    );
+    assert!(good, "{text}");
+    assert!(!served.folder.path().join("CANARY").exists(), "a machine's words ran as code: {text}");
+}
+
+/// Another account, no capability, no way to new ones, no password in the command line or environment.
+fn privileges_are_gone(served: &Served) {
+    let status = fs::read_to_string(served.process().join("status")).unwrap();
+    let field = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name}"));
+        line.split_whitespace().skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert!(field("Uid:").iter().all(|uid| uid != "0"), "{status}");
+    for set in ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"] {
+        assert_eq!(field(set), ["0000000000000000"], "{status}");
+    }
+    assert_eq!(field("NoNewPrivs:"), ["1"]);
+    for file in ["cmdline", "environ"] {
+        let octets = fs::read(served.process().join(file)).unwrap();
+        assert!(!String::from_utf8_lossy(&octets).contains("secret-of-the-bmc"), "{file}");
+    }
+    assert!(!served.log().contains("secret-of-the-bmc"));
+}
+
+/// The page: login for reads too, loopback names only, strings of machines escaped.
+fn page_needs_login(served: &Served) {
+    let token = fs::read_to_string(served.folder.path().join("state/page-token")).unwrap();
+    let fetch = |arguments: &[&str]| {
+        let mut curl = served.namespace.command("curl");
+        curl.args(["--silent", "--max-time", "20"]).args(arguments);
+        run_within(&mut curl, LIMIT).1
+    };
+    let page = "http://127.0.0.1:8443/";
+    assert!(!fetch(&[page]).contains("n1"));
+    assert!(!fetch(&["http://127.0.0.1:8443/v1/machines"]).contains("n1"));
+    let jar = served.folder.path().join("cookies").display().to_string();
+    let form = format!("token={}", token.trim());
+    assert!(
+        !fetch(&["--data", "token=wrong", "--cookie-jar", &jar, "http://127.0.0.1:8443/login"])
+            .contains("n1")
+    );
+    fetch(&["--data", &form, "--cookie-jar", &jar, "http://127.0.0.1:8443/login"]);
+    let text = fetch(&["--cookie", &jar, page]);
+    assert!(text.contains("n1") && text.contains("registered") && !text.contains("<script>\""), "{text}");
+    assert!(!fetch(&["--cookie", &jar, "--header", "Host: evil.example", page]).contains("n1"));
+}
+
+#[test]
+fn a_second_claimer_freezes_the_order_and_a_broken_profile_names_its_line() {
+    if !is_root() || peer("curl").is_none() {
+        return;
+    }
+    let served = Served::start("faults");
+    served.good(&[
+        "machine",
+        "add",
+        "n1",
+        "--mac",
+        MAC,
+        "--mac",
+        "52:54:00:aa:00:02",
+        "--uuid",
+        UUID,
+        "--bmc",
+        "127.0.0.1:6230",
+    ]);
+    served.good(&["provision", "n1", "--profile", "live", "--yes"]);
+    let ask = |mac: &str| format!("/ipxe?uuid={UUID}&mac={}", mac.replace(':', "-"));
+    let (_, script) = served.http(&ask(MAC), None);
+    assert!(script.contains("kernel"), "{script}");
+    // DESIGN 4: claims are bound; a second claimer freezes the order.
+    let (_, other) = served.http(&ask("52:54:00:aa:00:02"), None);
+    assert!(!other.contains("kernel") && other.contains("sleep"), "{other}");
+    let (_, again) = served.http(&ask(MAC), None);
+    assert!(!again.contains("kernel"), "a frozen order serves nobody: {again}");
+    let (good, text) = served.kpc(&["status"]);
+    assert!(!good && text.contains("frozen"), "exit 1 and the reason: {text}");
+
+    // A wrong configuration is one line with file and line.
+    let config = served.folder.path().join("wrong.toml");
+    fs::write(&config, "[network.mgmt]\ninterface = \"eth0\"\naddress = \"10.0.0.1\"\ncolour = 1\n").unwrap();
+    let mut command = served.namespace.command(binary("kpc"));
+    let output = command.arg("serve").arg("--config").arg(&config).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert!(text.contains("wrong.toml:4") && text.lines().count() == 1, "{text}");
+    // A port already taken names the port and what to do.
+    let mut command = served.namespace.command(binary("kpc"));
+    command.arg("serve").arg("--config").arg(served.folder.path().join("kpc.toml"));
+    let output = command.arg("--data-dir").arg(served.folder.path().join("other")).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.lines().any(|line| line.starts_with("error:")), "{text}");
+}
