@@ -111,12 +111,13 @@ pub struct Fault {
     pub column: u32,
     /// What is wrong and what mends it, in one sentence.
     pub detail: Box<str>,
+    query_key: Option<Box<str>>, // a key that a template asked of `request.query`
 }
 
 impl Fault {
     /// A fault without a place.
     pub fn new(reason: Reason, detail: impl Into<Box<str>>) -> Self {
-        Self { reason, file: None, line: 0, column: 0, detail: detail.into() }
+        Self { reason, file: None, line: 0, column: 0, detail: detail.into(), query_key: None }
     }
 
     /// The same fault at a file.
@@ -125,6 +126,18 @@ impl Fault {
         self.file = Some(file.into());
         (self.line, self.column) = (line, column);
         self
+    }
+
+    /// The same fault, for want of this key in the query.
+    #[must_use]
+    pub(crate) fn missing_query(mut self, key: &str) -> Self {
+        self.query_key = Some(key.into());
+        self
+    }
+
+    /// The query key whose absence made a template fail.
+    pub fn missing_query_key(&self) -> Option<&str> {
+        self.query_key.as_deref()
     }
 
     /// The body strict mode sends: one JSON object, one line.

@@ -60,7 +60,7 @@ pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
 }
 
 /// Any value, the keys of maps sorted.
-#[allow(dead_code)]
+#[cfg(any(test, feature = "grpc"))]
 pub(crate) fn value(out: &mut Vec<u8>, json: &serde_json::Value) {
     match json {
         serde_json::Value::Null => out.extend_from_slice(b"null"),
@@ -89,8 +89,53 @@ pub(crate) fn value(out: &mut Vec<u8>, json: &serde_json::Value) {
     }
 }
 
-#[allow(dead_code)]
+/// Compact JSON spread over lines with tabs, as `MarshalIndent(v, "", "\t")` does.
+#[cfg(feature = "grpc")]
+pub(crate) fn indented(compact: &[u8]) -> Vec<u8> {
+    let (mut out, mut depth, mut in_string, mut escaped) = (Vec::new(), 0, false, false);
+    let line = |out: &mut Vec<u8>, depth: usize| {
+        out.push(b'\n');
+        out.resize(out.len() + depth, b'\t');
+    };
+    for (i, &octet) in compact.iter().enumerate() {
+        if in_string {
+            out.push(octet);
+            in_string = escaped || octet != b'"';
+            escaped = !escaped && octet == b'\\';
+            continue;
+        }
+        let is_empty = matches!((octet, compact.get(i + 1)), (b'{', Some(b'}')) | (b'[', Some(b']')));
+        match octet {
+            b'{' | b'[' => {
+                out.push(octet);
+                depth += 1;
+                if !is_empty {
+                    line(&mut out, depth);
+                }
+            }
+            b'}' | b']' => {
+                depth = depth.saturating_sub(1);
+                if !matches!(out.last(), Some(b'{' | b'[')) {
+                    line(&mut out, depth);
+                }
+                out.push(octet);
+            }
+            b',' => {
+                out.push(octet);
+                line(&mut out, depth);
+            }
+            b':' => out.extend_from_slice(b": "),
+            other => {
+                in_string = other == b'"';
+                out.push(other);
+            }
+        }
+    }
+    out
+}
+
 /// A float as Go marshals it: no exponent from 1e-6 up to 1e21.
+#[cfg(any(test, feature = "grpc"))]
 pub(crate) fn float(number: f64) -> String {
     let size = number.abs();
     if size != 0.0 && !(1e-6..1e21).contains(&size) {

@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 
 pub mod catalog;
+pub mod check;
 pub mod compat;
 pub mod content;
+pub mod explain;
 pub mod fault;
 mod gojson;
 pub mod group;
@@ -10,11 +12,14 @@ mod index;
 mod json;
 pub mod labels;
 pub mod mac;
+#[cfg(feature = "sign")]
+pub mod openpgp;
 pub mod path;
 pub mod profile;
 pub mod render;
 pub mod route;
 pub mod selector;
+pub mod sign;
 pub mod sniff;
 pub mod template;
 #[cfg(feature = "ignition")]
@@ -32,5 +37,5 @@ pub use json::JsonError;
 pub use labels::Labels;
 pub use profile::{NetBoot, Profile};
 pub use render::{Additions, Context, Rendered};
-pub use route::{Endpoint, Route};
+pub use route::{Endpoint, Route, SignatureForm};
 pub use selector::Selector;

@@ -68,6 +68,8 @@ pub enum Route {
     Redirect(String),
     /// Nothing there.
     NotFound,
+    /// The path has a `%` that is not followed by two hex digits.
+    BadPath,
 }
 
 /// A route and the signature asked for.
@@ -91,7 +93,7 @@ impl Route {
     /// ```
     pub fn parse(path: &str, query: Option<&str>, compat: Compat) -> Routed {
         let plain = |route| Routed { route, signature: None };
-        let Some(decoded) = percent_decode(path.as_bytes(), false) else { return plain(Route::NotFound) };
+        let Some(decoded) = percent_decode(path.as_bytes(), false) else { return plain(Route::BadPath) };
         // Today's Go cleans the path as sent, Go 1.19 the decoded one.
         let (as_sent, cleaned) = if compat == Compat::Bootcfg040 {
             let text = String::from_utf8_lossy(&decoded).into_owned();
@@ -106,10 +108,6 @@ impl Route {
             return plain(Route::Redirect(target + &query));
         }
         if let Some(rest) = decoded.strip_prefix(b"/assets/") {
-            if let (Some(form), true) = (signature(rest), compat.is_strict()) {
-                let (rest, form) = form;
-                return Routed { route: Route::Asset(rest.to_vec()), signature: Some(form) };
-            }
             return plain(Route::Asset(rest.to_vec()));
         }
         if compat == Compat::Bootcfg040 && decoded.starts_with(b"/pixiecore/v1/boot/") {
@@ -140,7 +138,8 @@ fn fixed(path: &[u8]) -> Option<Route> {
     })
 }
 
-fn signature(path: &[u8]) -> Option<(&[u8], SignatureForm)> {
+/// What a path with `.sig` or `.asc` at its end is the signature of.
+pub(crate) fn signature(path: &[u8]) -> Option<(&[u8], SignatureForm)> {
     let binary = path.strip_suffix(b".sig").map(|rest| (rest, SignatureForm::Binary));
     binary.or_else(|| path.strip_suffix(b".asc").map(|rest| (rest, SignatureForm::Armored)))
 }
@@ -172,7 +171,7 @@ mod tests {
         assert_eq!(route("/assets/%2e%2e/x", Compat::Matchbox), Route::Asset(b"../x".to_vec()));
         assert_eq!(route("/assets/%2e%2e/x", Compat::Bootcfg040), Route::Redirect("/x".into()));
         assert_eq!(route("/%62oot.ipxe", Compat::Matchbox), Route::BootScript);
-        assert_eq!(route("/%zz", Compat::Matchbox), Route::NotFound);
+        assert_eq!(route("/%zz", Compat::Matchbox), Route::BadPath);
     }
 
     #[test]

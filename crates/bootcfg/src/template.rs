@@ -64,7 +64,12 @@ impl TemplateFile {
             if let Some(key) = error.key() {
                 detail = format!("{detail} (key `{key}`: add it to the group's metadata or to the query)");
             }
-            Fault::new(reason, detail).at(&self.file, to_u32(error.line()), to_u32(error.column()))
+            let fault =
+                Fault::new(reason, detail).at(&self.file, to_u32(error.line()), to_u32(error.column()));
+            match error.key() {
+                Some(key) if error.context().contains("request.query") => fault.missing_query(key),
+                _ => fault,
+            }
         })
     }
 }

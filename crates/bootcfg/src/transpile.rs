@@ -1,12 +1,16 @@
 //! [`Transpile`] over crate `ignition`. Feature `ignition`.
 
 use ignition::report::Entry;
-use ignition::{Config, Report, Severity, fuze, yaml};
+use ignition::tree::{Cursor, Kind};
+use ignition::{Config, Report, Severity, butane, convert, fuze, yaml};
 
 use crate::fault::{Fault, Reason};
 use crate::render::ignition::Transpile;
 
-/// Fuze and raw configs by crate `ignition`.
+/// Deeper structure is not compared.
+const MAX_SHAPE: u32 = 200;
+
+/// Fuze, Butane and raw configs by crate `ignition`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ignition;
 
@@ -15,16 +19,24 @@ impl Transpile for Ignition {
         fuze::transpile(yaml).map_err(|report| fault(Reason::BadYaml, &report))
     }
 
-    fn butane(&self, _: &[u8]) -> Result<Vec<u8>, Fault> {
-        Err(Fault::new(Reason::Unsupported, "Butane is not part of this build"))
+    fn butane(&self, yaml: &[u8]) -> Result<Vec<u8>, Fault> {
+        // As matchbox does: what Butane gives is read again and answered like a raw config.
+        Ok(convert::matchbox_answer(&native(yaml)?).0)
     }
 
     fn any(&self, yaml: &[u8]) -> Result<Vec<u8>, Fault> {
-        self.fuze(yaml)
+        let tree = yaml::parse(yaml).map_err(|error| {
+            let line = yaml.iter().take(error.offset as usize).filter(|&&octet| octet == b'\n').count() + 1;
+            let mut fault = Fault::new(Reason::BadYaml, error.message);
+            fault.line = u32::try_from(line).unwrap_or(u32::MAX);
+            fault
+        })?;
+        let is_butane = tree.root().is_some_and(|root| root.get("variant").is_some());
+        if is_butane { native(yaml) } else { self.fuze(yaml) }
     }
 
-    fn reencode(&self, _: &[u8]) -> Result<Vec<u8>, Fault> {
-        Err(Fault::new(Reason::Unsupported, "encoding Ignition again is not part of this build"))
+    fn reencode(&self, config: &[u8]) -> Result<Vec<u8>, Fault> {
+        Ok(convert::matchbox_answer(config).0)
     }
 
     fn validate(&self, config: &[u8]) -> Result<(), Fault> {
@@ -34,8 +46,48 @@ impl Transpile for Ignition {
         }
     }
 
+    fn shape(&self, yaml: &[u8]) -> Result<String, String> {
+        let tree = yaml::parse(yaml).map_err(|error| error.to_string())?;
+        let mut out = String::new();
+        if let Some(root) = tree.root() {
+            shape(root, 0, &mut out);
+        }
+        Ok(out)
+    }
+
     fn check_yaml(&self, yaml: &[u8]) -> Result<(), String> {
         yaml::parse(yaml).map(|_| ()).map_err(|error| error.to_string())
+    }
+}
+
+/// Butane to the version it asks for.
+fn native(yaml: &[u8]) -> Result<Vec<u8>, Fault> {
+    match butane::transpile(yaml, &butane::Options::default()) {
+        Ok((config, _)) => Ok(config),
+        Err(report) => Err(fault(Reason::BadYaml, &report)),
+    }
+}
+
+/// Lists, maps and keys; `.` for any scalar.
+fn shape(at: Cursor<'_>, depth: u32, out: &mut String) {
+    match at.kind() {
+        Kind::Object if depth < MAX_SHAPE => {
+            out.push('{');
+            for (key, value) in at.members() {
+                out.push_str(key.text());
+                out.push('=');
+                shape(value, depth + 1, out);
+            }
+            out.push('}');
+        }
+        Kind::Array if depth < MAX_SHAPE => {
+            out.push('[');
+            for item in at.items() {
+                shape(item, depth + 1, out);
+            }
+            out.push(']');
+        }
+        _ => out.push('.'),
     }
 }
 

@@ -15,6 +15,10 @@ EXAMPLES
     bootcfgd -address 0.0.0.0:8080 -data-path /var/lib/matchbox -assets-path /var/lib/matchbox/assets
   Serve KPC's folder as bootcfg v0.4.0 does:
     bootcfgd --compat bootcfg-0.4.0 -address=0.0.0.0:8080 -data-path=/var/lib/bootcfg -assets-path=
+  Machines over HTTP, operators over gRPC with client certificates (see bootcmd):
+    bootcfgd -address=0.0.0.0:8080 -rpc-address=0.0.0.0:8081 -cert-file=server.crt -key-file=server.key -ca-file=ca.crt
+  Find what is wrong with a folder before a machine does:
+    bootcfgd check /var/lib/matchbox
   Tell clients the reason of an error and never fall through a broken group:
     bootcfgd --compat strict -data-path examples
 
@@ -51,15 +55,45 @@ pub(crate) struct Args {
     /// Where machines ask, over HTTP [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) address: Option<String>,
+    /// Where gRPC is served, with client certificates; nowhere if not given
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) rpc_address: Option<String>,
     /// The data folder [default: /var/lib/matchbox, /var/lib/bootcfg with --compat bootcfg-0.4.0]
     #[arg(long, value_name = "DIR")]
     pub(crate) data_path: Option<PathBuf>,
     /// The folder below /assets/; empty for none [default: DATA-PATH/assets]
     #[arg(long, value_name = "DIR")]
     pub(crate) assets_path: Option<PathBuf>,
-    /// Whose answers to give
+    /// An OpenPGP key ring whose first secret key signs (.sig, .asc); its passphrase is MATCHBOX_PASSPHRASE
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_ring_path: Option<PathBuf>,
+    /// The gRPC server's certificate [default: /etc/matchbox/server.crt]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cert_file: Option<PathBuf>,
+    /// Its key [default: /etc/matchbox/server.key]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// The CA of gRPC clients [default: /etc/matchbox/ca.crt]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Serve machines over TLS
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) web_ssl: Option<bool>,
+    /// The certificate for machines [default: /etc/matchbox/ssl/server.crt]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) web_cert_file: Option<PathBuf>,
+    /// Its key [default: /etc/matchbox/ssl/server.key]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) web_key_file: Option<PathBuf>,
+    /// Where Prometheus asks (GET /metrics); nowhere if not given
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) metrics: Option<String>,
+    /// A file with the bearer token of callers who may ask ?explain=1
+    #[arg(long, value_name = "FILE")]
+    pub(crate) explain_token_file: Option<PathBuf>,
     #[arg(
         long,
+        global = true,
         value_name = "MODE",
         default_value = "matchbox",
         help = "Whose answers to give: matchbox, bootcfg-0.4.0 or strict"
@@ -78,7 +112,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 20_000)]
     pub(crate) max_connections: usize,
     /// Lines for people or JSON objects for programs
-    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
     /// error, warn, info, debug or trace [default: info]
     #[arg(long, value_name = "LEVEL")]
@@ -87,7 +121,20 @@ pub(crate) struct Args {
 
 /// What to do instead of serving.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {}
+pub(crate) enum Command {
+    /// Look for faults in a data folder: every file read, every group rendered, nothing served. Exit 1 if there are errors
+    Check {
+        /// The data folder
+        #[arg(value_name = "DIR")]
+        data: PathBuf,
+        /// The assets folder; empty to leave assets alone [default: DIR/assets]
+        #[arg(long, value_name = "DIR")]
+        assets: Option<PathBuf>,
+        /// Print one JSON list
+        #[arg(long)]
+        json: bool,
+    },
+}
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]

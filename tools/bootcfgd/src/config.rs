@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bootcfg::Compat;
+use bootcfg::driver::tls::TlsConfig;
 use tracing::Level;
 
 use crate::args::{Args, socket_addr};
@@ -13,6 +14,11 @@ use crate::args::{Args, socket_addr};
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) address: Vec<SocketAddr>,
+    pub(crate) rpc: Option<(Vec<SocketAddr>, TlsConfig)>,
+    pub(crate) web_tls: Option<TlsConfig>,
+    pub(crate) metrics: Option<Vec<SocketAddr>>,
+    pub(crate) key_ring: Option<(PathBuf, Passphrase)>,
+    pub(crate) explain_token: Option<Passphrase>,
     pub(crate) data: PathBuf,
     pub(crate) assets: Option<PathBuf>,
     pub(crate) compat: Compat,
@@ -23,11 +29,22 @@ pub(crate) struct Config {
     pub(crate) level: Level,
 }
 
+/// A secret, which is never printed.
+pub(crate) struct Passphrase(pub(crate) String);
+
+impl std::fmt::Debug for Passphrase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("…")
+    }
+}
+
 /// What is wrong with the configuration, and what mends it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
-    #[error("-address: {0}")]
-    Address(String),
+    #[error("{option}: {reason}")]
+    Address { option: &'static str, reason: String },
+    #[error("{option} {path}: {source}", path = path.display())]
+    File { option: &'static str, path: PathBuf, source: std::io::Error },
     #[error("-log-level `{0}` is none of error, warn, info, debug, trace")]
     LogLevel(String),
     #[error("-assets-path {path}: no such folder; create it, or turn assets off with -assets-path=\"\"", path = .0.display())]
@@ -48,9 +65,44 @@ impl Config {
         if let Some(missing) = assets.as_ref().filter(|assets| !assets.is_dir()) {
             return Err(ConfigError::Assets(missing.clone()));
         }
+        let listen = |option, text: String| {
+            socket_addr(&text).map_err(|reason| ConfigError::Address { option, reason })
+        };
+        let file = |flag, name, default: &str| path(flag, name).unwrap_or_else(|| default.into());
+        let rpc_tls = TlsConfig {
+            certificate: file(args.cert_file, "CERT_FILE", "/etc/matchbox/server.crt"),
+            key: file(args.key_file, "KEY_FILE", "/etc/matchbox/server.key"),
+            client_ca: Some(file(args.ca_file, "CA_FILE", "/etc/matchbox/ca.crt")),
+            alpn: vec!["h2"],
+        };
+        let web_tls = TlsConfig {
+            certificate: file(args.web_cert_file, "WEB_CERT_FILE", "/etc/matchbox/ssl/server.crt"),
+            key: file(args.web_key_file, "WEB_KEY_FILE", "/etc/matchbox/ssl/server.key"),
+            client_ca: None,
+            alpn: vec!["http/1.1"],
+        };
+        let is_true = |text: String| text == "true" || text == "1";
+        let web_ssl = args.web_ssl.unwrap_or_else(|| environment("WEB_SSL").is_some_and(is_true));
+        let rpc = from(args.rpc_address, "RPC_ADDRESS").filter(|text| !text.is_empty());
+        let rpc = rpc.map(|text| listen("-rpc-address", text)).transpose()?;
+        let key_ring = path(args.key_ring_path, "KEY_RING_PATH").filter(|path| !path.as_os_str().is_empty());
+        let explain_token = match args.explain_token_file {
+            None => None,
+            Some(path) => match std::fs::read_to_string(&path) {
+                Ok(text) => Some(Passphrase(text.trim().to_string())).filter(|token| !token.0.is_empty()),
+                Err(source) => {
+                    return Err(ConfigError::File { option: "--explain-token-file", path, source });
+                }
+            },
+        };
         let level = from(args.log_level, "LOG_LEVEL").unwrap_or_else(|| "info".into());
         Ok(Self {
-            address: socket_addr(&address).map_err(ConfigError::Address)?,
+            address: listen("-address", address)?,
+            rpc: rpc.map(|address| (address, rpc_tls)),
+            web_tls: web_ssl.then_some(web_tls),
+            metrics: args.metrics.map(|text| listen("--metrics", text)).transpose()?,
+            key_ring: key_ring.map(|path| (path, Passphrase(environment("PASSPHRASE").unwrap_or_default()))),
+            explain_token,
             data,
             assets,
             compat: args.compat,

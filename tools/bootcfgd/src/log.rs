@@ -1,7 +1,7 @@
 //! Log lines on standard error: one for each answer, one for each file that cannot be read.
 
 use bootcfg::Broken;
-use bootcfg::driver::http::{Access, Hook, Target};
+use bootcfg::driver::http::{Access, Hook, Metrics, Target};
 use tracing::{Level, error, info, warn};
 
 use crate::args::LogFormat;
@@ -23,11 +23,15 @@ pub(crate) fn broken(broken: &Broken) {
 }
 
 /// Logs every answer.
-#[derive(Debug)]
-pub(crate) struct AccessLog;
+#[derive(Debug, Default)]
+pub(crate) struct AccessLog {
+    /// Counts them too.
+    pub(crate) metrics: Metrics,
+}
 
 impl Hook for AccessLog {
     fn record(&self, access: &Access) {
+        self.metrics.record(access);
         let path = match &access.target {
             Target::Home => "/".to_string(),
             Target::BootScript => "/boot.ipxe".to_string(),

@@ -7,7 +7,12 @@ use crate::profile::Profile;
 
 pub(super) fn render(group: &Group, profile: &Profile, context: Context<'_>) -> Result<Rendered, Fault> {
     let template = context.template(profile, "cloud", &profile.cloud_id)?;
-    let body = context.render(template, group)?;
+    let body =
+        if context.catalog.template(template.file()).is_some_and(|file| file.source().starts_with(b"#!")) {
+            context.render(template, group)?
+        } else {
+            context.render_yaml(template, group)?
+        };
     let first = body.split(|&octet| octet == b'\n').next().unwrap_or_default();
     if first.trim_ascii_end() == b"#cloud-config" {
         context

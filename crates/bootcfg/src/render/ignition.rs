@@ -38,6 +38,13 @@ pub trait Transpile: std::fmt::Debug + Send + Sync {
     /// [`Reason::BadIgnition`] with the first fault of the config.
     fn validate(&self, config: &[u8]) -> Result<(), Fault>;
 
+    /// The structure of a YAML document without its scalars: two renderings of a template that differ in it differ in
+    /// more than values.
+    ///
+    /// # Errors
+    /// What is wrong, for a person.
+    fn shape(&self, yaml: &[u8]) -> Result<String, String>;
+
     /// Whether octets are one well-formed YAML document.
     ///
     /// # Errors
@@ -77,6 +84,10 @@ impl Transpile for Unsupported {
         Err(unsupported())
     }
 
+    fn shape(&self, _: &[u8]) -> Result<String, String> {
+        Ok(String::new())
+    }
+
     fn check_yaml(&self, _: &[u8]) -> Result<(), String> {
         Err("this build has no YAML: enable feature `ignition` of the bootcfg crate".into())
     }
@@ -103,7 +114,7 @@ pub(super) fn render(group: &Group, profile: &Profile, context: Context<'_>) -> 
             }
         }
     } else {
-        let yaml = context.render(template, group)?;
+        let yaml = context.render_yaml(template, group)?;
         let config = match context.compat() {
             Compat::Bootcfg040 => context.transpile.fuze(&yaml),
             Compat::Matchbox => context.transpile.butane(&yaml),

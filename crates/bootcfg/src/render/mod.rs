@@ -81,6 +81,28 @@ impl Context<'_> {
         template.render(&data, self.limits)
     }
 
+    /// As [`Self::render`], for YAML. Strict mode renders once more with harmless values where the request's are not:
+    /// if the structure then differs, a value has become more than a value.
+    fn render_yaml(&self, template: &TemplateFile, group: &Group) -> Result<Vec<u8>, Fault> {
+        let yaml = self.render(template, group)?;
+        if !self.compat().is_strict()
+            || is_harmless(self.raw_query) && self.labels.iter().all(|(_, v)| is_harmless(v))
+        {
+            return Ok(yaml);
+        }
+        let labels = Labels::from_pairs(self.labels.iter().map(|(key, value)| (key, harmless(value))));
+        let raw_query = harmless(self.raw_query);
+        let context = Context { labels: &labels, raw_query: &raw_query, ..*self };
+        let shape = |yaml: &[u8]| self.transpile.shape(yaml);
+        match context.render(template, group) {
+            Ok(plain) if shape(&plain).is_ok() && shape(&plain) != shape(&yaml) => {
+                let detail = "a value of the query would change the structure of the rendered YAML: quote it in the template";
+                Err(Fault::new(Reason::Injection, detail).at(template.file(), 0, 0))
+            }
+            _ => Ok(yaml),
+        }
+    }
+
     fn template(&self, profile: &Profile, folder: &str, id: &str) -> Result<&TemplateFile, Fault> {
         if id.is_empty() {
             let detail = format!("the profile names no template for {folder}: set `{folder}_id`");
@@ -97,6 +119,19 @@ impl Context<'_> {
             Fault::new(Reason::TemplateMissing, detail).at(&profile.file, 0, 0)
         })
     }
+}
+
+/// Octets that cannot begin, end or split anything in YAML inside a scalar.
+fn is_harmless(text: &[u8]) -> bool {
+    text.iter().all(|octet| is_plain(*octet) || matches!(octet, b'&' | b'=' | b'%' | b'?' | b'+'))
+}
+
+fn is_plain(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'_' | b'-' | b'/' | b':' | b'@')
+}
+
+fn harmless(text: &[u8]) -> Vec<u8> {
+    text.iter().map(|&octet| if is_plain(octet) { octet } else { b'x' }).collect()
 }
 
 /// Selects and renders: the whole answer to a request without a hook.

@@ -17,7 +17,7 @@ const SNIFF: usize = 512;
 /// What is asked.
 pub(super) struct Ask<'a> {
     pub(super) path: Vec<u8>,
-    pub(super) query: Option<&'a str>,
+    pub(super) query: Option<&'a [u8]>,
     pub(super) method: &'a Method,
     pub(super) headers: &'a HeaderMap,
 }
@@ -58,7 +58,9 @@ pub(super) async fn answer(assets: Assets, ask: Ask<'_>, compat: Compat) -> (Res
             );
             (reply::error(403, "403 Forbidden\n"), Some(fault))
         }
-        Asset::Redirect(location) => (reply::local_redirect(&location, ask.query), None),
+        Asset::Redirect(location) => {
+            (reply::local_redirect(&location, ask.query.map(String::from_utf8_lossy).as_deref()), None)
+        }
         Asset::Listing { names, modified } => {
             let page = listing_page(&names, compat != Compat::Bootcfg040);
             let mut headers = ask.headers.clone();

@@ -67,6 +67,15 @@ impl Body {
         Self { left: parts.iter().map(Part::left).sum(), parts, sent: 0, record: None }
     }
 
+    /// The octets, if they are all in memory.
+    pub(crate) fn into_memory(mut self) -> Option<Bytes> {
+        match self.parts.pop_front() {
+            None => Some(Bytes::new()),
+            Some(Part::Text(text)) if self.parts.is_empty() => Some(text),
+            Some(_) => None,
+        }
+    }
+
     /// Octets still to come.
     pub fn remaining(&self) -> u64 {
         self.left

@@ -1,6 +1,7 @@
 //! Where an embedding program decides about a request and learns how it went.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -108,6 +109,8 @@ pub struct Access {
     pub octets: u64,
     /// Whether that was all of it.
     pub complete: bool,
+    /// From the request's head to the begin of the answer.
+    pub took: Duration,
     /// The group's file name without `.json`.
     pub group: Option<String>,
     /// The profile's file name without `.json`.

@@ -2,12 +2,20 @@
 
 mod asset;
 mod body;
+mod head;
 mod hook;
+mod metrics;
 mod reply;
 mod serve;
 mod service;
+mod signed;
 
 pub use body::Body;
 pub use hook::{Access, DefaultHook, Hook, RequestFacts, Target, Verdict};
+pub use metrics::Metrics;
+#[cfg(feature = "grpc")]
+pub(crate) use serve::accept_all;
+#[cfg(feature = "tls")]
+pub use serve::serve_tls;
 pub use serve::{ServeConfig, serve};
 pub use service::{Service, ServiceConfig};

@@ -2,17 +2,20 @@
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
+use super::head::{Head, NoHead, Rewound};
 use super::service::Service;
 
 /// Bounds of a server.
@@ -41,6 +44,14 @@ impl Default for ServeConfig {
 
 /// How long to wait after an accept that failed for want of a descriptor or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Go reads this much beyond its limit before it gives up.
+const HEADER_SLACK: usize = 4096;
+/// The HTTP parser's buffer for requests after the first of a connection.
+const PARSER_BUFFER: usize = 64 << 10;
+
+const TOO_LONG: &[u8] =
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: text/plain; charset=utf-8\r\n\
+    Connection: close\r\n\r\n431 Request Header Fields Too Large";
 
 /// Serves until `shutdown` is ready, then lets transfers go on for [`ServeConfig::drain`] and cuts the rest.
 ///
@@ -52,6 +63,50 @@ pub async fn serve(
     config: ServeConfig,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
+    let connect = move |stream: TcpStream, peer, stopping| {
+        let service = service.clone();
+        async move { connection(stream, peer, service, config, stopping).await }
+    };
+    accept_all(listener, config, shutdown, connect).await;
+    Ok(())
+}
+
+/// As [`serve`], over TLS.
+///
+/// # Errors
+/// As [`serve`].
+#[cfg(feature = "tls")]
+pub async fn serve_tls(
+    listener: TcpListener,
+    tls: Arc<crate::driver::tls::Tls>,
+    service: Arc<Service>,
+    config: ServeConfig,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let connect = move |stream: TcpStream, peer: SocketAddr, stopping| {
+        let (service, tls) = (service.clone(), tls.clone());
+        async move {
+            match tokio::time::timeout(config.header_timeout, tls.acceptor().accept(stream)).await {
+                Ok(Ok(stream)) => connection(stream, peer, service, config, stopping).await,
+                Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS"),
+                Err(_) => tracing::debug!(%peer, "no TLS in time"),
+            }
+        }
+    };
+    accept_all(listener, config, shutdown, connect).await;
+    Ok(())
+}
+
+/// Runs `connect` for every connection until the shutdown, and for a while after it.
+pub(crate) async fn accept_all<F, C>(
+    listener: TcpListener,
+    config: ServeConfig,
+    shutdown: impl Future<Output = ()>,
+    connect: F,
+) where
+    F: Fn(TcpStream, SocketAddr, watch::Receiver<bool>) -> C,
+    C: Future<Output = ()> + Send + 'static,
+{
     let slots = Arc::new(Semaphore::new(config.max_connections));
     let (stop, stopping) = watch::channel(false);
     let mut connections = JoinSet::new();
@@ -64,10 +119,11 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, peer, slot)) => {
-                let (service, stopping) = (service.clone(), stopping.clone());
+                let _ = stream.set_nodelay(true);
+                let connection = connect(stream, peer, stopping.clone());
                 connections.spawn(async move {
                     let _slot = slot;
-                    connection(stream, peer, service, config, stopping).await;
+                    connection.await;
                 });
             }
             Err(error) => {
@@ -83,34 +139,50 @@ pub async fn serve(
         tracing::warn!(connections = connections.len(), "cut connections that were still busy");
         connections.shutdown().await;
     }
-    Ok(())
 }
 
-type Accepted = (tokio::net::TcpStream, std::net::SocketAddr, tokio::sync::OwnedSemaphorePermit);
-
-async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> io::Result<Accepted> {
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let slot = slots.clone().acquire_owned().await.map_err(io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
     Ok((stream, peer, slot))
 }
 
 async fn connection(
-    stream: tokio::net::TcpStream,
-    peer: std::net::SocketAddr,
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    peer: SocketAddr,
     service: Arc<Service>,
     config: ServeConfig,
     mut stopping: watch::Receiver<bool>,
 ) {
-    let _ = stream.set_nodelay(true);
+    let head = tokio::select! {
+        head = Head::read(&mut stream, config.max_header + HEADER_SLACK, config.header_timeout) => head,
+        _ = stopping.wait_for(|stop| *stop) => return,
+    };
+    let mut head = match head {
+        Ok(head) => head,
+        Err(NoHead::Gone) => return,
+        Err(NoHead::TooLong) => {
+            let _ = stream.write_all(TOO_LONG).await;
+            let _ = stream.shutdown().await;
+            return;
+        }
+    };
+    let parser_buffer = PARSER_BUFFER.max(head.len() + STEP_OVER);
+    // Only the first request of a connection may have a target that goes around the parser.
+    let first_target = Arc::new(Mutex::new(head.take_odd_target()));
     let answer = service_fn(move |request| {
         let service = service.clone();
-        async move { Ok::<_, std::convert::Infallible>(service.handle(peer, request).await) }
+        let target = first_target.lock().unwrap_or_else(PoisonError::into_inner).take();
+        async move { Ok::<_, std::convert::Infallible>(service.handle_target(peer, request, target).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(config.header_timeout)
-        .max_buf_size(config.max_header)
-        .serve_connection(TokioIo::new(stream), answer);
+        .max_buf_size(parser_buffer)
+        .serve_connection(TokioIo::new(Rewound::new(head, stream)), answer);
     let mut connection = pin!(connection);
     loop {
         tokio::select! {
@@ -124,3 +196,6 @@ async fn connection(
         }
     }
 }
+
+/// What the parser reads beyond a head.
+const STEP_OVER: usize = 16 << 10;

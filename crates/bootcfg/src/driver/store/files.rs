@@ -1,126 +1,20 @@
-//! A store in a folder, laid out as matchbox does: `groups/`, `profiles/`, `ignition/`, `cloud/`, `generic/`.
+//! The files of a data folder, decoded, with what tells that one has changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::{FOLDERS, MAX_FILE, Reload, StoreError, atomic};
 use crate::catalog::{Broken, Catalog, Entry};
 use crate::compat::Compat;
 use crate::template::TemplateFile;
 
-/// The folders a store has.
-pub const FOLDERS: [&str; 5] = ["groups", "profiles", "ignition", "cloud", "generic"];
-
-/// Larger files are not read: no group, profile or template is.
-pub const MAX_FILE: u64 = 32 << 20;
-
 /// Folders nested deeper than this are not entered.
 const MAX_NESTING: u32 = 16;
-
-/// What went wrong with the folder itself; files that do not parse are in [`Catalog::broken`].
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StoreError {
-    /// The data folder is missing or cannot be listed.
-    #[error("{path}: {source}; create the folder or correct the data path", path = path.display())]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
-/// Where snapshots come from. [`FileStore`] is one; a store in a database would be another.
-pub trait Store: std::fmt::Debug + Send + Sync {
-    /// The current snapshot. Never blocks on I/O.
-    fn snapshot(&self) -> Arc<Catalog>;
-}
-
-/// A catalog that never changes is a store too.
-impl Store for Arc<Catalog> {
-    fn snapshot(&self) -> Arc<Catalog> {
-        self.clone()
-    }
-}
-
-impl Catalog {
-    /// Reads a data folder once.
-    ///
-    /// # Errors
-    /// The folder is missing. Files that do not parse are kept in [`Catalog::broken`].
-    pub fn load(dir: impl AsRef<Path>, compat: Compat) -> Result<Self, StoreError> {
-        let mut files = Files::default();
-        files.rescan(dir.as_ref(), compat)?;
-        Ok(files.catalog(dir.as_ref(), compat))
-    }
-}
-
-/// A folder and its last good snapshot.
-#[derive(Debug)]
-pub struct FileStore {
-    root: PathBuf,
-    compat: Compat,
-    files: Mutex<Files>,
-    current: RwLock<Arc<Catalog>>,
-}
-
-/// What a reload found.
-#[derive(Clone, Debug, Default)]
-pub struct Reload {
-    /// Files read because they were new or had changed.
-    pub read: usize,
-    /// Files that are gone.
-    pub removed: usize,
-    /// Files that do not parse; of each the last good text stays in use, if there was one.
-    pub broken: Vec<Arc<Broken>>,
-}
-
-impl FileStore {
-    /// Reads the folder.
-    ///
-    /// # Errors
-    /// The folder is missing or cannot be listed.
-    pub fn open(root: impl Into<PathBuf>, compat: Compat) -> Result<Self, StoreError> {
-        let root = root.into();
-        let mut files = Files::default();
-        files.rescan(&root, compat)?;
-        let catalog = files.catalog(&root, compat);
-        Ok(Self { root, compat, files: Mutex::new(files), current: RwLock::new(Arc::new(catalog)) })
-    }
-
-    /// Reads what has changed since and publishes a new snapshot. Blocks on I/O.
-    ///
-    /// A group or profile that no longer parses keeps its last good text and is named in the result.
-    ///
-    /// # Errors
-    /// The folder is gone; the old snapshot stays.
-    pub fn reload(&self) -> Result<Reload, StoreError> {
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        let reload = files.rescan(&self.root, self.compat)?;
-        if reload.read + reload.removed > 0 {
-            let catalog = Arc::new(files.catalog(&self.root, self.compat));
-            *self.current.write().unwrap_or_else(PoisonError::into_inner) = catalog;
-        }
-        Ok(reload)
-    }
-
-    /// The data folder.
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-}
-
-impl Store for FileStore {
-    fn snapshot(&self) -> Arc<Catalog> {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
 
 /// When and what a file was, to see whether it has changed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -152,13 +46,14 @@ struct File {
 
 /// Every file of the folder, decoded, with what tells a change.
 #[derive(Debug, Default)]
-struct Files {
+pub(super) struct Files {
     files: BTreeMap<String, File>,
     round: u64,
 }
 
 impl Files {
-    fn rescan(&mut self, root: &Path, compat: Compat) -> Result<Reload, StoreError> {
+    /// Looks at every file.
+    pub(super) fn rescan(&mut self, root: &Path, compat: Compat) -> Result<Reload, StoreError> {
         fs::read_dir(root).map_err(|source| StoreError::Folder { path: root.into(), source })?;
         self.round += 1;
         let mut reload = Reload::default();
@@ -168,14 +63,36 @@ impl Files {
         let (round, before) = (self.round, self.files.len());
         self.files.retain(|_, file| file.round == round);
         reload.removed = before - self.files.len();
-        reload.broken = self.files.values().filter_map(File::fault).collect();
+        reload.broken = self.faults();
         Ok(reload)
+    }
+
+    /// Looks at these files only, by their paths below the root.
+    pub(super) fn revisit(&mut self, root: &Path, changed: &BTreeSet<String>, compat: Compat) -> Reload {
+        let mut reload = Reload::default();
+        for relative in changed {
+            match fs::metadata(root.join(relative)) {
+                Ok(metadata) if metadata.is_file() && metadata.len() <= MAX_FILE => {
+                    self.visit(root, relative.clone(), Stamp::of(&metadata), compat, &mut reload);
+                }
+                _ => reload.removed += usize::from(self.files.remove(relative).is_some()),
+            }
+        }
+        reload.broken = self.faults();
+        reload
+    }
+
+    fn faults(&self) -> Vec<Arc<Broken>> {
+        self.files.values().filter_map(File::fault).collect()
     }
 
     fn scan_folder(&mut self, root: &Path, folder: &str, compat: Compat, reload: &mut Reload, nesting: u32) {
         let Ok(entries) = fs::read_dir(root.join(folder)) else { return };
         for entry in entries.flatten() {
             let Ok(name) = entry.file_name().into_string() else { continue };
+            if atomic::is_temporary(&name) {
+                continue;
+            }
             let relative = format!("{folder}/{name}");
             // Links are followed, as matchbox does.
             let Ok(metadata) = fs::metadata(entry.path()) else { continue };
@@ -208,7 +125,8 @@ impl Files {
         self.files.insert(relative, file);
     }
 
-    fn catalog(&self, root: &Path, compat: Compat) -> Catalog {
+    /// A snapshot of what is known.
+    pub(super) fn catalog(&self, root: &Path, compat: Compat) -> Catalog {
         let mut catalog = Catalog::from_entries(
             compat,
             self.files.values().filter_map(|file| file.entry.clone()).collect(),

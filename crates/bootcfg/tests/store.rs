@@ -1,0 +1,229 @@
+//! The store on disk: what it sees, how soon, and that it is whole whatever happens to its writers.
+#![cfg(feature = "http")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::disallowed_methods
+)]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use bootcfg::driver::store::{FileStore, Kind, Store, StoreError, Watch};
+use bootcfg::{Compat, Labels, Selection};
+use tempfile::TempDir;
+
+/// Long enough for any machine; a test that works does not wait for it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn store(files: &[(&str, &str)]) -> (TempDir, Arc<FileStore>) {
+    let dir = TempDir::new().unwrap();
+    for folder in bootcfg::driver::store::FOLDERS {
+        fs::create_dir(dir.path().join(folder)).unwrap();
+    }
+    for (name, text) in files {
+        fs::write(dir.path().join(name), text).unwrap();
+    }
+    let store = FileStore::open(dir.path(), Compat::Strict).unwrap();
+    (dir, Arc::new(store))
+}
+
+fn selected(store: &FileStore, query: &str) -> String {
+    let catalog = store.snapshot();
+    match catalog.select(&Labels::from_query(query.as_bytes(), Compat::Strict)) {
+        Selection::Group { group, profile } => {
+            format!(
+                "{} {}",
+                group.file_id(),
+                profile.map(|profile| profile.name.to_string()).unwrap_or_default()
+            )
+        }
+        Selection::NoGroup => "-".into(),
+        Selection::Broken(broken) => format!("broken {}", broken.file),
+    }
+}
+
+const GROUP: &str = r#"{"profile":"p","selector":{"mac":"52:54:00:00:00:01"}}"#;
+const ASK: &str = "mac=52-54-00-00-00-01";
+
+fn profile(name: &str) -> String {
+    format!(r#"{{"id":"p","name":"{name}"}}"#)
+}
+
+#[test]
+fn a_reload_keeps_the_last_good_text_of_a_broken_file() {
+    let (dir, store) = store(&[("groups/g.json", GROUP), ("profiles/p.json", &profile("one"))]);
+    assert_eq!(selected(&store, ASK), "g one");
+    fs::write(dir.path().join("groups/g.json"), "{\"profile\":\n \"other\",}").unwrap();
+    fs::write(dir.path().join("profiles/p.json"), profile("two")).unwrap();
+    let reload = store.reload().unwrap();
+    assert_eq!((reload.read, reload.broken.len()), (2, 1));
+    assert_eq!((&*reload.broken[0].file, reload.broken[0].error.line), ("groups/g.json", 2));
+    assert_eq!(selected(&store, ASK), "g two");
+    fs::remove_file(dir.path().join("groups/g.json")).unwrap();
+    assert_eq!(store.reload().unwrap().removed, 1);
+    assert_eq!(selected(&store, ASK), "-");
+    // Without an older text there is nothing to keep: strict mode says so instead of falling through.
+    fs::write(dir.path().join("groups/g.json"), "{\"selector\":{\"mac\":\"52:54:00:00:00:01\",}}").unwrap();
+    store.reload().unwrap();
+    assert_eq!(selected(&store, ASK), "broken groups/g.json");
+    assert_eq!(selected(&store, "mac=52-54-00-00-00-02"), "-");
+}
+
+#[test]
+fn a_missing_folder_is_told_with_its_remedy() {
+    let error = FileStore::open("/nonexistent/store", Compat::Strict).unwrap_err();
+    assert!(matches!(error, StoreError::Folder { .. }));
+    assert!(error.to_string().contains("create the folder"), "{error}");
+}
+
+#[test]
+fn ids_stay_in_their_folder() {
+    let (dir, store) = store(&[]);
+    for id in ["../x", "a/b", "", ".", "..", "/etc/x", "a\0b", "a\nb", &"x".repeat(300)] {
+        assert!(matches!(store.write(Kind::Group, id, b"{}"), Err(StoreError::BadId(_))), "{id:?}");
+        assert!(matches!(store.remove(Kind::Ignition, id), Err(StoreError::BadId(_))), "{id:?}");
+    }
+    assert!(!dir.path().join("x.json").exists());
+    assert!(matches!(store.remove(Kind::Generic, "none"), Err(StoreError::Missing { .. })));
+}
+
+#[test]
+fn a_write_is_seen_by_the_next_request() {
+    let (dir, store) = store(&[]);
+    let versions = store.versions();
+    store.write(Kind::Profile, "p", profile("one").as_bytes()).unwrap();
+    store.write(Kind::Group, "g", GROUP.as_bytes()).unwrap();
+    assert_eq!(selected(&store, ASK), "g one");
+    assert_eq!(*versions.borrow(), 2);
+    store.remove(Kind::Group, "g").unwrap();
+    assert_eq!(selected(&store, ASK), "-");
+    assert!(!dir.path().join("groups/g.json").exists());
+}
+
+/// Follows the store and waits until `seen`; the time it took.
+fn edit_and_wait(store: &Arc<FileStore>, edit: impl FnOnce(), seen: impl Fn(&FileStore) -> bool) -> Duration {
+    let (sender, reloads) = mpsc::channel();
+    let watch = Watch::start(store.clone(), move |reload| drop(sender.send(reload.map(|_| ())))).unwrap();
+    edit();
+    let start = Instant::now();
+    while !seen(store) {
+        reloads.recv_timeout(PATIENCE).expect("the edit is seen").unwrap();
+    }
+    println!("seen after {:?}, by polling: {}", start.elapsed(), watch.is_by_polling());
+    start.elapsed()
+}
+
+#[test]
+fn edits_are_seen_as_they_happen() {
+    let (dir, store) = store(&[("groups/g.json", GROUP), ("profiles/p.json", &profile("one"))]);
+    let path = |name: &str| dir.path().join(name);
+    let is = |want: &'static str| move |store: &FileStore| selected(store, ASK) == want;
+    edit_and_wait(&store, || fs::write(path("profiles/p.json"), profile("two")).unwrap(), is("g two"));
+    let replace = || {
+        fs::write(path("elsewhere"), profile("three")).unwrap();
+        fs::rename(path("elsewhere"), path("profiles/p.json")).unwrap();
+    };
+    edit_and_wait(&store, replace, is("g three"));
+    edit_and_wait(&store, || fs::remove_file(path("groups/g.json")).unwrap(), is("-"));
+    let rename_folder = || {
+        fs::create_dir(path("new")).unwrap();
+        fs::write(path("new/a.json"), GROUP).unwrap();
+        fs::remove_dir(path("groups")).unwrap();
+        fs::rename(path("new"), path("groups")).unwrap();
+    };
+    edit_and_wait(&store, rename_folder, is("a three"));
+    // What came with the new folder is followed too.
+    edit_and_wait(
+        &store,
+        || fs::write(path("groups/b.json"), "{\"name\":\"b\"}").unwrap(),
+        |store| store.snapshot().group("b").is_some(),
+    );
+}
+
+#[test]
+fn a_text_is_not_taken_before_its_file_is_closed() {
+    use std::io::Write;
+    let (dir, store) = store(&[("generic/t", "old")]);
+    let text = |store: &FileStore| store.snapshot().template("generic/t").unwrap().source().clone();
+    let mut file = None;
+    let edit = || {
+        let mut half = fs::File::create(dir.path().join("generic/t")).unwrap();
+        half.write_all(b"half").unwrap();
+        half.sync_all().unwrap();
+        file = Some(half);
+        // Another edit, closed after the half one was written: once it is seen, the half one has been passed over.
+        fs::write(dir.path().join("generic/other"), "x").unwrap();
+    };
+    edit_and_wait(&store, edit, |store| store.snapshot().template("generic/other").is_some());
+    assert_eq!(text(&store), "old");
+    edit_and_wait(&store, || drop(file.take()), |_| true);
+    let finish = || fs::write(dir.path().join("generic/t"), "half and half").unwrap();
+    edit_and_wait(&store, finish, |store| text(store) == "half and half");
+}
+
+/// Writes versions of a file for ever; the parent kills it.
+fn write_for_ever(dir: &Path) -> ! {
+    let store = FileStore::open(dir, Compat::Strict).unwrap();
+    let mut number = 0_u64;
+    loop {
+        number += 1;
+        store.write(Kind::Profile, "p", &whole(number)).unwrap();
+        println!("{number}");
+    }
+}
+
+fn whole(number: u64) -> Vec<u8> {
+    let filler = "x".repeat(20_000);
+    format!(r#"{{"id":"p","name":"{number}","generic_id":"{filler}{number}"}}"#).into_bytes()
+}
+
+#[test]
+fn killed_at_any_point_of_a_write_the_store_is_whole() {
+    const CHILD: &str = "BOOTCFG_TEST_WRITER";
+    if let Some(dir) = std::env::var_os(CHILD) {
+        write_for_ever(Path::new(&dir));
+    }
+    let (dir, store) = store(&[]);
+    store.write(Kind::Profile, "p", &whole(0)).unwrap();
+    for round in 0..200_u64 {
+        let name = "killed_at_any_point_of_a_write_the_store_is_whole";
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", name, "--nocapture"])
+            .env(CHILD, dir.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Killed some microseconds after it began to write, a different time each round.
+        let mut line = String::new();
+        let mut output = std::io::BufReader::new(child.stdout.take().unwrap());
+        while !line.trim().ends_with('1') {
+            line.clear();
+            std::io::BufRead::read_line(&mut output, &mut line).unwrap();
+        }
+        let until = Instant::now() + Duration::from_micros(round * 37 % 3000);
+        while Instant::now() < until {
+            std::hint::spin_loop();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let text = fs::read(dir.path().join("profiles/p.json")).unwrap();
+        let store = FileStore::open(dir.path(), Compat::Strict).unwrap();
+        let snapshot = store.snapshot();
+        assert_eq!(snapshot.broken().count(), 0, "round {round}");
+        let number: u64 = snapshot.profile("p").unwrap().name.parse().unwrap();
+        assert_eq!(text, whole(number), "round {round}");
+        assert_eq!(
+            fs::read_dir(dir.path().join("profiles")).unwrap().count(),
+            1,
+            "round {round}: leftovers are removed"
+        );
+    }
+}
