@@ -3,7 +3,8 @@
 //! A block fenced as `console` holds lines that start with `$ ` (typed) and lines of output. The typed lines run in one
 //! shell in a scratch folder with the built tools first in PATH. Output lines must appear in order; `…` at a line's end
 //! means "and more", a line that is only `…` skips any number of lines. Blocks that [`EXEMPT`] lists are not run:
-//! they are the two set-up commands themselves.
+//! they are the two set-up commands themselves. Each block has a network namespace of its own with an interface `eno1`
+//! at 10.101.0.15/24, so that servers take their real ports and nothing leaves the machine.
 
 use std::fs;
 use std::path::Path;
@@ -11,13 +12,17 @@ use std::process::Command;
 
 use crate::deps;
 use crate::lab;
-use crate::run::{Outcome, cargo, root, step, target};
+use crate::run::{Outcome, cargo, is_root, root, step, target};
 
 /// First typed lines of blocks that are not run, each with its reason.
 const EXEMPT: &[(&str, &str)] = &[
     ("cargo xtask lab", "the main job itself; the lab tests run it"),
     ("cargo xtask test", "would run itself"),
 ];
+
+/// The interface that blocks name.
+const NETWORK: &str = "ip link set lo up; ip link add eno1 type veth peer name wire; ip addr add 10.101.0.15/24 dev eno1; \
+ip link set eno1 up; ip link set wire up\n";
 
 /// The verb. Arguments name files; none means every README.
 pub(crate) fn run(files: &[String]) -> Outcome {
@@ -128,10 +133,22 @@ fn fits(line: &str, want: &str) -> bool {
 
 fn shell(script: &str, scratch: &Path) -> Outcome<String> {
     let path = format!("{}:{}", target().join("lab").display(), std::env::var("PATH").unwrap_or_default());
-    // A block that starts servers leaves none behind: its shell leads a process group of its own, ended after it.
+    // A block that starts servers leaves none behind: its shell ends its jobs, the process namespace what is left.
+    let isolated: &[&str] = if is_root() { &[] } else { &["--user", "--map-root-user"] };
     let output = Command::new("timeout")
-        .args(["--kill-after=5", "120", "bash", "-c"])
-        .arg(format!("trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{script}"))
+        .args([
+            "--kill-after=5",
+            "120",
+            "unshare",
+            "--net",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+        ])
+        .args(isolated)
+        .args(["bash", "-c"])
+        .arg(format!("{NETWORK}trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{script}"))
         .current_dir(scratch)
         .env("PATH", path)
         .env("KPC_LAB_PARTS", deps::lab_parts())
