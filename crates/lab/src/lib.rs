@@ -19,6 +19,8 @@ pub mod process;
 pub mod pump;
 pub mod qemu;
 pub mod sandbox;
+#[cfg(feature = "simulated")]
+pub mod simulated;
 pub mod standing;
 
 #[cfg(feature = "bmc")]
@@ -34,4 +36,6 @@ pub use parts::{LeaseServer, Parts};
 pub use process::Process;
 pub use pump::Pump;
 pub use qemu::Accelerator;
+#[cfg(feature = "simulated")]
+pub use simulated::{SimulatedConfig, SimulatedLab, SimulatedMachine};
 pub use standing::{Lab, LabConfig};

@@ -86,12 +86,7 @@ impl Network {
     /// # Errors
     /// What `ip` says, with the whole command.
     pub fn up(machines: u8, attachment: Attachment) -> Result<Self> {
-        quiet_ipv6()?;
-        ip("link set lo up")?;
-        // A forward delay of 15 s would eat the first DISCOVERs; snooping would eat router solicitations.
-        ip(&format!("link add {BRIDGE} type bridge stp_state 0 forward_delay 0 mcast_snooping 0"))?;
-        // Promiscuous, so that a capture on the bridge sees what passes between its ports.
-        ip(&format!("link set {BRIDGE} promisc on up"))?;
+        make_bridge()?;
         ip(&format!("addr add 10.77.1.1/24 dev {BRIDGE}"))?;
         ip(&format!("route add 10.77.0.0/24 dev {BRIDGE}"))?;
         for index in 0..machines {
@@ -111,24 +106,34 @@ impl Network {
         }
         let network =
             Self { switch: Namespace::current()?, deploy: Namespace::new()?, leases: Namespace::new()? };
-        plug("deploy", &network.deploy, DEPLOY)?;
-        plug("leases", &network.leases, LEASES)?;
+        plug("deploy", &network.deploy, DEPLOY, 24)?;
+        plug("leases", &network.leases, LEASES, 24)?;
         network.deploy.enter(|| ip(&format!("route add 10.77.1.0/24 dev {INTERFACE}")))?;
         Ok(network)
     }
 }
 
+/// The switch.
+pub(crate) fn make_bridge() -> Result<()> {
+    quiet_ipv6()?;
+    ip("link set lo up")?;
+    // A forward delay of 15 s would eat the first DISCOVERs; snooping would eat router solicitations.
+    ip(&format!("link add {BRIDGE} type bridge stp_state 0 forward_delay 0 mcast_snooping 0"))?;
+    // Promiscuous, so that a capture on the bridge sees what passes between its ports.
+    ip(&format!("link set {BRIDGE} promisc on up"))
+}
+
 /// One veth from the bridge into a namespace.
-fn plug(name: &str, namespace: &Namespace, address: Ipv4Addr) -> Result<()> {
+pub(crate) fn plug(name: &str, namespace: &Namespace, address: Ipv4Addr, prefix: u8) -> Result<()> {
     let inner = namespace.path();
     ip(&format!("link add {name} type veth peer name {INTERFACE} netns {}", inner.display()))?;
     ip(&format!("link set {name} master {BRIDGE} up"))?;
     namespace.enter(|| {
-        ip(&format!("addr add {address}/24 dev {INTERFACE}"))?;
+        ip(&format!("addr add {address}/{prefix} dev {INTERFACE}"))?;
         ip(&format!("link set {INTERFACE} up"))
     })
 }
 
-fn ip(words: &str) -> Result<()> {
+pub(crate) fn ip(words: &str) -> Result<()> {
     run(Command::new("ip").args(words.split(' '))).map(drop)
 }

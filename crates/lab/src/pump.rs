@@ -66,7 +66,7 @@ impl Drop for Pump {
     }
 }
 
-fn link_address(interface: &str) -> Result<LinkAddr> {
+pub(crate) fn link_address(interface: &str) -> Result<LinkAddr> {
     let addresses = nix::ifaddrs::getifaddrs().map_err(LabError::errno("list the interfaces"))?;
     addresses
         .filter(|address| address.interface_name == interface)

@@ -31,7 +31,14 @@ impl DhcpReply {
     #[must_use]
     pub fn parse(frame: &[u8]) -> Option<Self> {
         let udp = Udp::parse(frame)?;
-        let message = udp.payload;
+        let reply = Self::from_message(udp.payload)?;
+        Some(Self { from: udp.from, to: udp.to, ..reply })
+    }
+
+    /// The reply in a DHCP message; who sent it and where it went stay unspecified.
+    #[must_use]
+    pub fn from_message(message: &[u8]) -> Option<Self> {
+        let nobody = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
         let is_reply = message.first() == Some(&2) && message.get(236..240)? == [99, 130, 83, 99];
         if !is_reply {
             return None;
@@ -51,8 +58,8 @@ impl DhcpReply {
             }
         }
         Some(Self {
-            from: udp.from,
-            to: udp.to,
+            from: nobody,
+            to: nobody,
             mac: message.get(28..34)?.try_into().ok()?,
             yiaddr: address(16)?,
             siaddr: address(20)?,
