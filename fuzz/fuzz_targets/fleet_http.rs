@@ -15,9 +15,14 @@ fuzz_target!(|data: &[u8]| {
     // The claim is 16 octets that no input holds but by chance of one in 2^128.
     let secret = *b"\xd1\x7f\x03\x99\xa4\x5e\x21\xbb\x48\xc0\x6d\xee\x12\x87\xf0\x3a";
     let claim = fleet.claim(now, &Sighting::of(mac), secret).unwrap();
+    // A fuzzer that watches comparisons finds the secret in memory; then an answer may quote it back.
+    let hexadecimal = claim.secret.expose();
+    if data.windows(hexadecimal.len()).any(|window| window == hexadecimal.as_bytes()) {
+        return;
+    }
     for path in ["/v1/report", "/v1/grant", "/v1/register"] {
         let answer = http::answer(&mut fleet, now, [10, 0, 0, 1].into(), "POST", path, data);
-        assert!(!answer.body.contains(&claim.secret.expose()));
+        assert!(!answer.body.contains(&hexadecimal));
     }
     let status = fleet.status(now).remove(0);
     assert_eq!((status.lifecycle, status.order.unwrap().state.as_str()), (Lifecycle::Adopted, "claimed"));

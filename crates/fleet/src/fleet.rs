@@ -85,6 +85,9 @@ pub struct Fleet {
     timer_of: BTreeMap<Timer, Timestamp>,
     pub(crate) clock: Clock,
     wall: Timestamp,
+    /// Changes that a journal has not written yet: answers that rest on them wait.
+    #[cfg(feature = "redb")]
+    pub(crate) unwritten: usize,
     pub(crate) seq: u64,
     pub(crate) next_machine: u64,
     pub(crate) next_order: u64,

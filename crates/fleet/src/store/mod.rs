@@ -1,6 +1,8 @@
 //! Where records become durable: the [`Store`] trait, the [`Keeper`] that lets nothing be answered before it
 //! is written, and (feature `redb`) the one file on the deploy host.
 
+#[cfg(feature = "redb")]
+mod journal;
 mod keeper;
 mod memory;
 #[cfg(feature = "redb")]
@@ -8,6 +10,8 @@ mod redb;
 
 use std::fmt;
 
+#[cfg(feature = "redb")]
+pub use journal::Journal;
 pub use keeper::{Keeper, NotDurable};
 pub use memory::{GrantExists, Tables};
 #[cfg(feature = "redb")]
