@@ -5,6 +5,8 @@ pub mod negotiate;
 pub mod netascii;
 mod receiver;
 mod rto;
+#[cfg(feature = "rules")]
+pub mod rules;
 mod sender;
 mod server;
 pub mod wire;

@@ -1,10 +1,11 @@
 //! What was typed.
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
+use tftp::rules::MacAddr;
 
 /// Serves the files of one directory by TFTP, or gets and puts a file.
 ///
@@ -93,8 +94,20 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "ADDR:PORT", default_value = "[::]:69")]
     pub(crate) listen: SocketAddr,
     /// Directory to serve
-    #[arg(long, value_name = "DIR", required = true)]
+    #[arg(long, value_name = "DIR", required_unless_present = "map_test")]
     pub(crate) root: Option<PathBuf>,
+    /// Rules that choose files by name, network, MAC address and architecture; read again on SIGHUP
+    #[arg(long, value_name = "FILE")]
+    pub(crate) map: Option<PathBuf>,
+    /// Say what the rules make of a path, and exit
+    #[arg(long, value_name = "PATH", requires = "map")]
+    pub(crate) map_test: Option<String>,
+    /// Client's address for --map-test
+    #[arg(long, value_name = "ADDR", default_value = "192.0.2.1", requires = "map_test")]
+    pub(crate) from: IpAddr,
+    /// Client's MAC address for --map-test
+    #[arg(long, value_name = "MAC", requires = "map_test")]
+    pub(crate) mac: Option<MacAddr>,
     /// Let clients write new files, never over existing ones
     #[arg(long)]
     pub(crate) writable: bool,
@@ -125,6 +138,12 @@ pub(crate) struct Serve {
     /// Mebibytes of files kept in memory for all clients
     #[arg(long, value_name = "MIB", default_value_t = 64)]
     pub(crate) cache: usize,
+    /// One JSON line for each transfer and each refused request; `-` is standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) access_log: Option<PathBuf>,
+    /// Serve Prometheus metrics by HTTP
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) metrics: Option<SocketAddr>,
     /// Time for transfers to finish after SIGTERM, for instance 10s
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = seconds)]
     pub(crate) drain: Duration,
@@ -152,15 +171,30 @@ fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
-const EXAMPLES: &str = "\
-EXAMPLES:
+const EXAMPLES: &str = r#"EXAMPLES:
   Serve a directory of boot loaders:
     tftpd --root /srv/tftp
 
   The same as anybody, on another port, answering from that port:
     tftpd --root ./loaders --listen 127.0.0.1:6969 --single-port
 
+  Per-client files by rules, and what the rules make of a name:
+    tftpd --root /srv/tftp --map /etc/tftpd.toml --access-log /var/log/tftp.json --metrics 127.0.0.1:9069
+    tftpd --map /etc/tftpd.toml --map-test grub.cfg --from 10.0.0.5 --mac 52:54:00:12:34:56
+
+    # /etc/tftpd.toml: the first rule that matches, and whose file exists, wins
+    [[rule]]
+    match = '^(grub|pxelinux)\.cfg$'     # regular expression on the path; $1 is its first group
+    from = ["10.0.0.0/24"]              # networks; also mac = ["52:54:00:*"], arch = ["x64-uefi"]
+    path = "by-mac/{mac-dash}/$1.cfg"   # also {ip}, {ip-hex}, {mac}, {arch}, {name}
+    render = true                       # replace {{ip}}, {{mac}}, {{arch}}, {{name}} in the file
+    max-blksize = 1024                  # also refuse = "…", tsize = false, rollover = 1, fragments = true
+    [[client]]
+    mac = "52:54:00:12:34:56"
+    arch = "x64-uefi"
+    name = "node1"
+
   Get a file, put a file:
     tftpd get tftp://10.0.0.5/undionly.kpxe
     tftpd get -o - tftp://[fd00::5]:6969/motd;mode=netascii
-    tftpd put ./switch.cfg tftp://10.0.0.5/backup/switch.cfg";
+    tftpd put ./switch.cfg tftp://10.0.0.5/backup/switch.cfg"#;

@@ -3,16 +3,19 @@
 use crate::args::Serve;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tftp::Limits;
-use tftp::driver::{Directory, ServerConfig, Uploads};
+use tftp::driver::{Directory, Mapped, ServerConfig, Uploads};
+use tftp::rules::{Rules, RulesError};
 use tftp::wire::{BlockSize, WindowSize};
 
 /// A server as configured.
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
-    pub(crate) directory: Directory,
+    pub(crate) source: Mapped,
+    /// Where the rules are, to read them again.
+    pub(crate) map: Option<PathBuf>,
     pub(crate) server: ServerConfig,
 }
 
@@ -23,6 +26,19 @@ pub(crate) enum ConfigError {
     NoRoot,
     #[error("cannot serve {}: {source}; create the directory or name another with --root", path.display())]
     Root { path: PathBuf, source: io::Error },
+    #[error("cannot read rules from {}: {source}", path.display())]
+    Map { path: PathBuf, source: io::Error },
+    #[error("{}: {source}", path.display())]
+    Rules { path: PathBuf, source: RulesError },
+    #[error("cannot write the access log {}: {source}", path.display())]
+    AccessLog { path: PathBuf, source: io::Error },
+}
+
+/// Reads a file of rules.
+pub(crate) fn read_rules(path: &Path) -> Result<Rules, ConfigError> {
+    let text =
+        std::fs::read_to_string(path).map_err(|source| ConfigError::Map { path: path.to_owned(), source })?;
+    text.parse().map_err(|source| ConfigError::Rules { path: path.to_owned(), source })
 }
 
 impl Config {
@@ -50,6 +66,8 @@ impl Config {
             drain: args.drain,
             ..ServerConfig::default()
         };
-        Ok(Self { listen: args.listen, directory, server })
+        let rules = args.map.as_deref().map(read_rules).transpose()?.unwrap_or_default();
+        let source = Mapped::new(directory, rules);
+        Ok(Self { listen: args.listen, source, map: args.map.clone(), server })
     }
 }

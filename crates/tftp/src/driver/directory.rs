@@ -51,7 +51,7 @@ impl Directory {
     }
 
     /// Runs what blocks on the pool, a bounded number at once.
-    async fn on_pool<T: Send + 'static>(
+    pub(super) async fn on_pool<T: Send + 'static>(
         &self,
         work: impl FnOnce(Self) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {

@@ -12,6 +12,8 @@ mod directory;
 mod event;
 mod feeder;
 mod file_cache;
+#[cfg(feature = "rules")]
+mod mapped;
 mod mtu;
 mod read;
 mod server;
@@ -25,6 +27,8 @@ pub use client::{ClientConfig, ClientError, Progress, Summary, get, put};
 pub use config::ServerConfig;
 pub use directory::{Directory, Uploads};
 pub use event::{Cause, Event, EventSink};
+#[cfg(feature = "rules")]
+pub use mapped::{Mapped, Neighbours};
 pub use server::Server;
 pub use source::{OpenRequest, Opened, Refusal, Sink, Source, Upload};
 

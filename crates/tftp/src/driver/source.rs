@@ -134,6 +134,22 @@ pub(super) struct FileKey {
     pub(super) length: u64,
 }
 
+impl FileKey {
+    /// What a regular file is now.
+    pub(super) fn of(file: &File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
+        Ok(Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            length: metadata.len(),
+        })
+    }
+}
+
 impl Opened {
     fn of(body: Body) -> Self {
         Self { body, quirks: Quirks::default() }
@@ -149,16 +165,7 @@ impl Opened {
     /// # Errors
     /// The file cannot be read, or is not a regular file.
     pub fn file(file: File) -> io::Result<Self> {
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-        }
-        let key = FileKey {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            length: metadata.len(),
-        };
+        let key = FileKey::of(&file)?;
         let mut head = vec![0; usize::try_from(key.length).unwrap_or(HEAD).min(HEAD)];
         file.read_exact_at(&mut head, 0)?;
         Ok(Self::of(Body::File { file, key, head: head.into() }))
