@@ -148,7 +148,7 @@ fn shell(script: &str, scratch: &Path) -> Outcome<String> {
         ])
         .args(isolated)
         .args(["bash", "-c"])
-        .arg(format!("{NETWORK}trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{script}"))
+        .arg(format!("exec 2>&1\n{NETWORK}trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{script}"))
         .current_dir(scratch)
         .env("PATH", path)
         .env("KPC_LAB_PARTS", deps::lab_parts())

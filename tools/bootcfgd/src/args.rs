@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bootcfg::Compat;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 
 const EXAMPLES: &str = "\
@@ -62,7 +63,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     pub(crate) data_path: Option<PathBuf>,
     /// The folder below /assets/; empty for none [default: DATA-PATH/assets]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = path_or_empty())]
     pub(crate) assets_path: Option<PathBuf>,
     /// An OpenPGP key ring whose first secret key signs (.sig, .asc); its passphrase is MATCHBOX_PASSPHRASE
     #[arg(long, value_name = "FILE")]
@@ -128,7 +129,7 @@ pub(crate) enum Command {
         #[arg(value_name = "DIR")]
         data: PathBuf,
         /// The assets folder; empty to leave assets alone [default: DIR/assets]
-        #[arg(long, value_name = "DIR")]
+        #[arg(long, value_name = "DIR", value_parser = path_or_empty())]
         assets: Option<PathBuf>,
         /// Print one JSON list
         #[arg(long)]
@@ -184,6 +185,11 @@ pub(crate) fn socket_addr(text: &str) -> Result<Vec<SocketAddr>, String> {
         }
         None => Ok(text.to_socket_addrs().map_err(|error| wrong(&error))?.collect()),
     }
+}
+
+/// A path that may be empty, which says "none": clap's own parser of paths refuses that.
+fn path_or_empty() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 #[cfg(test)]
