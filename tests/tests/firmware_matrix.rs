@@ -233,7 +233,7 @@ fn stops(stop: &Stop) -> Result<(), String> {
         nft(
             &net.segment,
             &format!(
-                "table bridge f {{ chain c {{ type filter hook forward priority 0; {}; }} }}",
+                "table bridge f {{ chain c {{ type filter hook forward priority 0; {}; }}; }}\n",
                 stop.on_the_way
             ),
         );
@@ -242,7 +242,7 @@ fn stops(stop: &Stop) -> Result<(), String> {
         nft(
             &net.host,
             &format!(
-                "table ip f {{ chain c {{ type filter hook input priority 0; {}; }} }}",
+                "table ip f {{ chain c {{ type filter hook input priority 0; {}; }}; }}\n",
                 stop.at_the_server
             ),
         );

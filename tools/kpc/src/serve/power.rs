@@ -141,11 +141,7 @@ async fn network_boot_with(
     efi: Option<bool>,
 ) -> Result<(), String> {
     let on = bmc.chassis_status().await.map_err(|error| in_words(&error))?.power_on();
-    let options = BootOptions {
-        efi: efi.unwrap_or(false),
-        persistent: false,
-        keep_valid_bit: true,
-    };
+    let options = BootOptions { efi: efi.unwrap_or(false), persistent: false, keep_valid_bit: true };
     bmc.set_boot_device(BootDevice::Pxe, options)
         .await
         .map_err(|error| format!("boot device: {}", in_words(&error)))?;
