@@ -3,6 +3,7 @@
 mod bmcd;
 mod command;
 mod fleet;
+mod iana;
 mod netboot;
 mod options;
 mod output;

@@ -27,6 +27,7 @@ pub(crate) struct Options {
     pub(crate) timeout: Option<Duration>,
     pub(crate) attempts: Option<u8>,
     pub(crate) csv: bool,
+    pub(crate) verbose: u8,
     pub(crate) json: bool,
     /// Hosts in conversation at once.
     pub(crate) fanout: usize,
@@ -94,6 +95,7 @@ impl Options {
             timeout: None,
             attempts: None,
             csv: false,
+            verbose: 0,
             json: false,
             fanout: 256,
             stagger: Duration::ZERO,
@@ -184,6 +186,7 @@ impl Options {
     fn plain(&mut self, letter: char) -> Result<(), Stop> {
         match letter {
             'c' => self.csv = true,
+            'v' => self.verbose = self.verbose.saturating_add(1),
             'E' => {
                 let found = secret::from_environment(&["IPMITOOL_PASSWORD", "IPMI_PASSWORD"]);
                 if let Some(password) = found {

@@ -1,12 +1,76 @@
-//! The only place that writes to the terminal.
+//! The only place that writes to the terminal; with `--json` it gathers what a command says into one object.
 #![expect(clippy::print_stderr, reason = "the tool's output")]
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Mutex;
+
+use serde_json::{Map, Value, json};
+
+/// Lines gathered for one object; `None` when they go straight out.
+static GATHERED: Mutex<Option<String>> = Mutex::new(None);
+
+fn write(text: &str) {
+    let mut gathered = GATHERED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    match gathered.as_mut() {
+        Some(buffer) => buffer.push_str(text),
+        None => {
+            let mut stdout = std::io::stdout();
+            let _ = stdout.write_all(text.as_bytes()); // a closed pipe is no failure of ours
+        }
+    }
+}
 
 /// Prints one line.
 pub(crate) fn line(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}"); // a closed pipe is no failure of ours
+    write(text);
+    write("\n");
+}
+
+/// Prints the beginning of a line.
+pub(crate) fn part(text: &str) {
+    write(text);
+}
+
+/// Sends out what was printed so far.
+pub(crate) fn flush() {
+    let _ = std::io::stdout().flush();
+}
+
+/// Begins to gather lines.
+pub(crate) fn gather() {
+    *GATHERED.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(String::new());
+}
+
+/// Takes what was gathered and prints it as one object: `host`, `command`, `ok`, `error` and `kind` on
+/// failure, `fields` (the `name : value` lines, names in snake case), `rows` (the cells of `a | b` lines),
+/// `text` (all lines).
+pub(crate) fn as_json(host: &str, command: &str, failure: Option<(&str, &str)>) {
+    let text = GATHERED.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take().unwrap_or_default();
+    let (mut fields, mut rows) = (Map::new(), Vec::new());
+    for line in text.lines() {
+        if line.contains(" | ") {
+            rows.push(Value::from(line.split('|').map(str::trim).collect::<Vec<_>>()));
+        } else if let Some((name, value)) = line.split_once(':') {
+            fields.entry(snake(name)).or_insert_with(|| value.trim().into());
+        }
+    }
+    let mut object = json!({
+        "host": host, "command": command, "ok": failure.is_none(),
+        "fields": fields, "rows": rows, "text": text.lines().collect::<Vec<_>>(),
+    });
+    if let (Some((kind, error)), Some(object)) = (failure, object.as_object_mut()) {
+        object.insert("kind".into(), kind.into());
+        object.insert("error".into(), error.into());
+    }
+    line(&object.to_string());
+}
+
+/// `Power Restore Policy ` to `power_restore_policy`.
+fn snake(name: &str) -> String {
+    let words: Vec<_> =
+        name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    words.join("_").to_ascii_lowercase()
 }
 
 /// Prints one line for people.

@@ -190,6 +190,14 @@ impl BootFlags {
         Self([first, device.to_wire() << 2, 0, 0, 0])
     }
 
+    /// The same, clearing the CMOS at the next boot (data 2 bit 7).
+    #[must_use]
+    pub fn with_cmos_cleared(self) -> Self {
+        let [first, second, rest @ ..] = self.0;
+        let [a, b, c] = rest;
+        Self([first, second | 0x80, a, b, c])
+    }
+
     /// Whether the flags hold.
     pub fn valid(&self) -> bool {
         let [first, ..] = self.0;

@@ -4,7 +4,15 @@
 //! of sessions or sockets. `driver::Bmc::execute` and `Session::submit` carry it.
 
 pub mod app;
+pub mod channel;
 pub mod chassis;
+pub mod fru;
+pub mod lan;
+pub mod names;
+pub mod reading;
+pub mod sdr;
+pub mod sel;
+pub mod user;
 
 use crate::session::{Privilege, Repeat, Request};
 use crate::{CompletionCode, ParseError};

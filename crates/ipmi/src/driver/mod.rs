@@ -3,6 +3,7 @@
 mod bmc;
 mod error;
 mod hook;
+mod inventory;
 mod qmp;
 mod scan;
 mod server;

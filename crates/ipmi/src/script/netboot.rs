@@ -15,8 +15,8 @@ pub type BootOutcome = Result<(), ScriptError>;
 /// does not know "set in progress" gets the flags alone.
 #[derive(Clone, Copy, Debug)]
 pub struct SetBootDevice {
-    device: BootDevice,
-    options: BootOptions,
+    flags: BootFlags,
+    keep_valid_bit: bool,
     at: Part,
     /// The BMC knows "set in progress".
     bracketed: bool,
@@ -37,7 +37,12 @@ enum Part {
 impl SetBootDevice {
     /// This device, so.
     pub fn new(device: BootDevice, options: BootOptions) -> Self {
-        Self { device, options, at: Part::Start, bracketed: false, outcome: Ok(()) }
+        Self::with_flags(BootFlags::new(device, options), options.keep_valid_bit)
+    }
+
+    /// Exactly these flags.
+    pub fn with_flags(flags: BootFlags, keep_valid_bit: bool) -> Self {
+        Self { flags, keep_valid_bit, at: Part::Start, bracketed: false, outcome: Ok(()) }
     }
 
     fn ask(&mut self, at: Part, command: SetBootOptions) -> Step<BootOutcome> {
@@ -62,16 +67,14 @@ impl Script for SetBootDevice {
             Part::Start => self.ask(Part::Begin, SetBootOptions::progress(1)),
             Part::Begin => {
                 self.bracketed = accepted;
-                if self.options.keep_valid_bit {
+                if self.keep_valid_bit {
                     self.ask(Part::KeepValid, SetBootOptions::keep_valid_bit())
                 } else {
                     self.acknowledge()
                 }
             }
             Part::KeepValid => self.acknowledge(),
-            Part::Acknowledge => {
-                self.ask(Part::Flags, SetBootOptions::flags(BootFlags::new(self.device, self.options)))
-            }
+            Part::Acknowledge => self.ask(Part::Flags, SetBootOptions::flags(self.flags)),
             Part::Flags => {
                 if let Answer::Reply(code, _) = answer
                     && !code.is_ok()
@@ -122,7 +125,7 @@ enum Stage {
 impl Netboot {
     /// For EFI or legacy BIOS; with an expected GUID (in any octet order) other machines are left alone.
     pub fn new(efi: bool, expected: Option<[u8; 16]>) -> Self {
-        let options = BootOptions { efi, persistent: false, keep_valid_bit: true };
+        let options = BootOptions { efi, keep_valid_bit: true, ..BootOptions::default() };
         let boot = SetBootDevice::new(BootDevice::Pxe, options);
         Self { expected, boot, at: Stage::Boot, read_back: None }
     }

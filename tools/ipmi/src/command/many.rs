@@ -42,7 +42,8 @@ pub(super) async fn run(
     let (port, json) = (options.port, options.json);
     let code = match (group, rest, words) {
         ("chassis", ["bootdev", ..], [device, more @ ..]) => {
-            let script = SetBootDevice::new(chassis::device(device)?, chassis::boot_options(more)?);
+            let (flags, keep) = chassis::boot_flags_of(device, more)?;
+            let script = SetBootDevice::with_flags(flags, keep);
             let told = |(): &(), _: &str| Told {
                 text: format!("Set Boot Device to {device}"),
                 json: json!({"boot_device": device}),

@@ -1,9 +1,17 @@
 //! ipmitool's commands for one host: words to requests, answers to ipmitool's text.
 
+mod channel;
 mod chassis;
+mod fru;
+mod lan;
 mod many;
 mod mc;
 mod raw;
+mod sdr;
+mod sel;
+mod sensor;
+mod time;
+mod user;
 
 use std::process::ExitCode;
 
@@ -12,24 +20,58 @@ use ipmi::driver::{Bmc, BmcConfig, BmcError};
 use crate::options::Options;
 use crate::{output, target};
 
-/// Why a command ended badly: already told (`None`), or a text to tell.
-pub(crate) struct Failed(pub(crate) Option<String>);
+/// ipmitool's groups that make no sense here.
+const UNSUPPORTED: [&str; 19] = [
+    "pef",
+    "event",
+    "firewall",
+    "hpm",
+    "fwum",
+    "ime",
+    "picmg",
+    "vita",
+    "delloem",
+    "sunoem",
+    "kontronoem",
+    "ekanalyzer",
+    "tsol",
+    "isol",
+    "i2c",
+    "spd",
+    "gendev",
+    "nm",
+    "sunoem",
+];
+
+/// Why a command ended badly: already told (`None`), or a text to tell; and a word for programs.
+pub(crate) struct Failed(pub(crate) Option<(&'static str, String)>);
 
 impl From<BmcError> for Failed {
     fn from(error: BmcError) -> Self {
-        Self(Some(error.to_string()))
+        Self(Some((error.kind(), error.to_string())))
     }
 }
 
 impl From<String> for Failed {
     fn from(text: String) -> Self {
-        Self(Some(text))
+        Self(Some(("command", text)))
     }
 }
 
 /// What every command gets.
 pub(crate) struct Context {
     pub(crate) bmc: Bmc,
+    pub(crate) csv: bool,
+    pub(crate) verbose: u8,
+}
+
+/// A number as ipmitool takes it: decimal, or hexadecimal with 0x.
+pub(super) fn number(word: &str) -> Result<u8, Failed> {
+    let parsed = match word.strip_prefix("0x").or_else(|| word.strip_prefix("0X")) {
+        Some(hex) => u8::from_str_radix(hex, 16),
+        None => word.parse(),
+    };
+    parsed.map_err(|_| format!("Given {word:?} is no number 0..255").into())
 }
 
 /// Reads options and command, opens a session, runs, closes.
@@ -42,35 +84,70 @@ pub(crate) async fn run(arguments: Vec<String>) -> ExitCode {
         }
         Err(stop) => return output::fail(&stop.text),
     };
-    match execute(&options).await {
+    let words: Vec<&str> = options.words.iter().map(String::as_str).collect();
+    match execute(&options, &words).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failed(None)) => ExitCode::from(1),
-        Err(Failed(Some(text))) => output::fail(&text),
+        Err(Failed(Some((_, text)))) => output::fail(&text),
     }
 }
 
-async fn execute(options: &Options) -> Result<(), Failed> {
-    let words: Vec<&str> = options.words.iter().map(String::as_str).collect();
+async fn execute(options: &Options, words: &[&str]) -> Result<(), Failed> {
     let Some((group, rest)) = words.split_first() else {
         return Err(String::from("no command given; see ipmi --help").into());
     };
     let host = options.host.as_deref().ok_or_else(|| String::from("no host given: add -H HOST"))?;
-    check(group, rest)?;
+    if !matches!(*group, "exec" | "shell") {
+        check(group, rest)?;
+    }
     let session = options.session()?;
     let hosts = many::hosts(host)?;
     let [host] = hosts.as_slice() else {
         return many::run(options, session, &hosts, group, rest).await;
     };
     let addr = target::resolve(host, options.port).await?;
-    let mut context = Context { bmc: Bmc::connect(BmcConfig { addr, session }).await? };
-    let outcome = match *group {
-        "chassis" => chassis::run(&mut context, rest).await,
-        "power" => chassis::power(&mut context, rest).await,
-        "mc" | "bmc" => mc::run(&mut context, rest).await,
-        _ => raw::run(&mut context, rest).await,
-    };
-    context.bmc.close().await;
+    if options.json {
+        output::gather();
+    }
+    let outcome = async {
+        let bmc = Bmc::connect(BmcConfig { addr, session }).await?;
+        let mut context = Context { bmc, csv: options.csv, verbose: options.verbose };
+        let outcome = match *group {
+            "exec" => script(&mut context, rest).await,
+            "shell" => shell(&mut context).await,
+            _ => dispatch(&mut context, group, rest).await,
+        };
+        context.bmc.close().await;
+        outcome
+    }
+    .await;
+    if options.json {
+        let failure = match &outcome {
+            Ok(()) => None,
+            Err(Failed(Some((kind, text)))) => Some((*kind, text.as_str())),
+            Err(Failed(None)) => Some(("command", "the command failed")),
+        };
+        output::as_json(host, &words.join(" "), failure);
+        return outcome.map_err(|_| Failed(None));
+    }
     outcome
+}
+
+async fn dispatch(context: &mut Context, group: &str, rest: &[&str]) -> Result<(), Failed> {
+    match group {
+        "chassis" => chassis::run(context, rest).await,
+        "power" => chassis::power(context, rest).await,
+        "mc" | "bmc" => mc::run(context, rest).await,
+        "sdr" => sdr::run(context, rest).await,
+        "sensor" => sensor::run(context, rest).await,
+        "sel" => sel::run(context, rest).await,
+        "fru" => fru::run(context, rest).await,
+        "user" => user::run(context, rest).await,
+        "lan" => lan::run(context, rest).await,
+        "channel" => channel::run(context, rest).await,
+        "session" => channel::session(context, rest).await,
+        _ => raw::run(context, rest).await,
+    }
 }
 
 /// Refuses unknown commands before a session is opened.
@@ -79,7 +156,107 @@ fn check(group: &str, rest: &[&str]) -> Result<(), Failed> {
         "chassis" => chassis::check(rest),
         "power" => chassis::check_power(rest),
         "mc" | "bmc" => mc::check(rest),
-        "raw" => Ok(()),
+        "sdr" => sdr::check(rest),
+        "sensor" => sensor::check(rest),
+        "sel" => sel::check(rest),
+        "fru" => fru::check(rest),
+        "user" => user::check(rest),
+        "lan" => lan::check(rest),
+        "channel" => channel::check(rest),
+        "session" => channel::check_session(rest),
+        "raw" => raw::check(rest),
+        _ if UNSUPPORTED.contains(&group) => Err(format!("{group}: not supported by this program").into()),
         _ => Err(format!("Invalid command: {group}").into()),
+    }
+}
+
+/// Words of a line; single and double quotes hold blanks together.
+fn words_of(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote, mut open) = (Vec::new(), String::new(), None, false);
+    for c in line.chars() {
+        match (quote, c) {
+            (Some(q), c) if c == q => quote = None,
+            (None, '\'' | '"') => (quote, open) = (Some(c), true),
+            (None, c) if c.is_whitespace() => {
+                if open || !word.is_empty() {
+                    words.push(std::mem::take(&mut word));
+                }
+                open = false;
+            }
+            (_, c) => word.push(c),
+        }
+    }
+    if open || !word.is_empty() {
+        words.push(word);
+    }
+    words
+}
+
+/// One line of a script or of the shell; `false` ends it.
+async fn one_line(context: &mut Context, line: &str) -> Result<bool, Failed> {
+    let words = words_of(line.split('#').next().unwrap_or_default());
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.split_first() {
+        None => Ok(true),
+        Some((&("exit" | "quit"), _)) => Ok(false),
+        Some((group, rest)) => {
+            check(group, rest)?;
+            dispatch(context, group, rest).await?;
+            Ok(true)
+        }
+    }
+}
+
+/// `exec FILE`: commands from a file in one session; the last failure decides the exit code.
+async fn script(context: &mut Context, rest: &[&str]) -> Result<(), Failed> {
+    let [path, ..] = rest else { return Err(String::from("usage: exec <filename>").into()) };
+    let text = match *path {
+        "-" => std::io::read_to_string(std::io::stdin()),
+        path => std::fs::read_to_string(path),
+    };
+    let text = text.map_err(|error| format!("reading {path}: {error}"))?;
+    let mut outcome = Ok(());
+    for line in text.lines() {
+        match one_line(context, line).await {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(Failed(told)) => {
+                if let Some((_, text)) = told {
+                    output::note(&format!("ipmi: {text}"));
+                }
+                outcome = Err(Failed(None));
+            }
+        }
+    }
+    outcome
+}
+
+/// `shell`: commands from the terminal in one session.
+async fn shell(context: &mut Context) -> Result<(), Failed> {
+    loop {
+        output::part("ipmi> ");
+        output::flush();
+        let mut line = String::new();
+        match std::io::stdin().read_line(&mut line) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(error) => return Err(format!("reading from the terminal: {error}").into()),
+        }
+        match one_line(context, &line).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(Failed(Some((_, text)))) => output::note(&format!("ipmi: {text}")),
+            Err(Failed(None)) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_hold_words_together() {
+        assert_eq!(words_of("sensor get \"Sys Fan\" VBAT ''"), ["sensor", "get", "Sys Fan", "VBAT", ""]);
     }
 }

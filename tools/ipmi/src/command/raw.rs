@@ -2,15 +2,22 @@
 
 use ipmi::session::{Privilege, Request};
 
-use super::{Context, Failed};
+use super::{Context, Failed, number};
 use crate::output;
 
-fn number(word: &str) -> Result<u8, Failed> {
-    let parsed = match word.strip_prefix("0x") {
-        Some(hex) => u8::from_str_radix(hex, 16),
-        None => word.parse(),
+pub(super) fn check(rest: &[&str]) -> Result<(), Failed> {
+    let [net_fn, command, data @ ..] = rest else {
+        return Err(
+            String::from("Not enough parameters given.\nRAW Commands:  raw <netfn> <cmd> [data]").into()
+        );
     };
-    parsed.map_err(|_| format!("Given {word:?} is no number 0..255").into())
+    let invalid = |what: &str, word: &str| Failed::from(format!("Given {what} \"{word}\" is invalid."));
+    number(net_fn).map_err(|_| invalid("netfn", net_fn))?;
+    number(command).map_err(|_| invalid("command", command))?;
+    for word in data {
+        number(word).map_err(|_| invalid("data", word))?;
+    }
+    Ok(())
 }
 
 pub(super) async fn run(context: &mut Context, rest: &[&str]) -> Result<(), Failed> {
@@ -23,7 +30,9 @@ pub(super) async fn run(context: &mut Context, rest: &[&str]) -> Result<(), Fail
     let (completion, data) = context.bmc.request(request).await?;
     if !completion.is_ok() {
         return Err(format!(
-            "Unable to send RAW command (channel=0x0 netfn={net_fn} cmd={command} rsp=0x{:x}): {}",
+            "Unable to send RAW command (channel=0x0 netfn=0x{:x} lun=0x0 cmd=0x{:x} rsp=0x{:x}): {}",
+            number(net_fn)?,
+            number(command)?,
             completion.0,
             completion.text()
         )
