@@ -59,8 +59,10 @@ impl Fleet {
             if same && claim.attempt == number {
                 return Ok(claim);
             }
-            let next_boot = claim.power_epoch != epoch
-                || (boot.role == Role::Live && claim.attempt != number && claim.claimer.mac == mac);
+            // A standing order goes with every boot, by whichever interface; an install order only when we
+            // commanded the boot ourselves.
+            let live = boot.role == Role::Live && claim.attempt != number;
+            let next_boot = live || claim.power_epoch != epoch;
             if !same && !next_boot && self.holds(Rule::SecondClaimerFreezes) {
                 return Err(self.second_claimer(now, &boot, &claim, claimer));
             }

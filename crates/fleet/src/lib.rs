@@ -15,6 +15,8 @@ pub mod identity;
 pub mod inventory;
 pub mod job;
 pub mod machine;
+#[doc = include_str!("../MODEL.md")]
+pub mod model {}
 pub mod observe;
 pub mod order;
 mod peers;

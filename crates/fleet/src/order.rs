@@ -54,7 +54,7 @@ pub struct Claim {
     pub power_epoch: u32,
     /// When it was first given.
     pub at: Timestamp,
-    /// Until when it holds without a grant.
+    /// Until when it holds without a grant; [`Timestamp::NEVER`] once a live system has registered under it.
     pub expires: Timestamp,
 }
 
@@ -183,7 +183,7 @@ impl Order {
     pub(crate) fn deadline(&self, grant_lifetime: std::time::Duration) -> Option<Timestamp> {
         match &self.state {
             OrderState::Armed => self.expires,
-            OrderState::Claimed { claim } => Some(claim.expires),
+            OrderState::Claimed { claim } => Some(claim.expires).filter(|at| *at != Timestamp::NEVER),
             OrderState::Granted { grant, .. } => Some(grant.at.plus(grant_lifetime)),
             _ => None,
         }

@@ -111,6 +111,7 @@ impl Fleet {
             self.done(now, order, OrderState::Done { claim, grant });
             machine = self.machines.get(&id).cloned().unwrap_or(machine);
         }
+        self.keep_live_claim(id);
         let again = machine.lifecycle == Lifecycle::Registered;
         let address = registration.address(&machine);
         let news = !again || machine.address != address;
@@ -135,6 +136,17 @@ impl Fleet {
             self.event(Some(id), EventKind::Registered { address });
         }
         Ok(Registered { machine: id, name, again })
+    }
+
+    /// A live system that has registered keeps its claim until its next boot, to say where it is.
+    fn keep_live_claim(&mut self, machine: MachineId) {
+        let order = self.latest_order(machine).filter(|order| order.role == Role::Live);
+        let claimed = order.map(|order| (order.id, order.state.clone()));
+        let Some((id, OrderState::Claimed { mut claim })) = claimed else { return };
+        if claim.expires != Timestamp::NEVER {
+            claim.expires = Timestamp::NEVER;
+            self.set_order(id, OrderState::Claimed { claim }, "");
+        }
     }
 
     /// Whose registration it is, if anybody's.

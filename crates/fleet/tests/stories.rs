@@ -113,6 +113,10 @@ fn a_live_machine_boots_registers_and_is_served_again_at_every_boot() {
         [PowerCommanded, PowerVerified, Seen, Offered, Loader, Script, Kernel, Agent, Registered]
     );
 
+    // It may say where it is for as long as it runs.
+    fleet.handle_timeout(secs(30_000));
+    assert!(fleet.register(secs(30_001), &registration(&claim)).unwrap().again);
+    let secs = |n: u64| secs(40_000 + n);
     // Saying it again is fine; the next boot is another attempt with another claim.
     assert!(fleet.register(secs(31), &registration(&claim)).unwrap().again);
     fleet.observe(secs(600), Observation::Seen { sighting: sighting(), stage: Stage::Firmware }).unwrap();
