@@ -98,9 +98,36 @@ fn install() -> Outcome {
     }
     println!("installing from Debian: {}", missing.join(" "));
     step(command("apt-get", &["update", "-qq"]).env("DEBIAN_FRONTEND", "noninteractive"))?;
+    let before = start_links();
     let mut arguments = vec!["install", "-y", "-qq", "--no-install-recommends"];
     arguments.extend(missing);
-    step(command("apt-get", &arguments).env("DEBIAN_FRONTEND", "noninteractive"))
+    step(command("apt-get", &arguments).env("DEBIAN_FRONTEND", "noninteractive"))?;
+    let added: Vec<String> = start_links().difference(&before).cloned().collect();
+    if added.is_empty() {
+        return Ok(());
+    }
+    Err(format!("a package brought a service, which none of the lab's may: {}", added.join(", ")))
+}
+
+/// Everything that makes a service start: enabled units and start links.
+fn start_links() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut open = vec![PathBuf::from("/etc/systemd/system")];
+    open.extend((0..=6).map(|level| PathBuf::from(format!("/etc/rc{level}.d"))));
+    open.push("/etc/rcS.d".into());
+    while let Some(folder) = open.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for entry in entries.flatten() {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => open.push(entry.path()),
+                Ok(kind) if kind.is_symlink() => {
+                    found.insert(entry.path().display().to_string());
+                }
+                _ => {}
+            }
+        }
+    }
+    found
 }
 
 fn is_installed(package: &str) -> bool {

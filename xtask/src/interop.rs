@@ -24,7 +24,7 @@ pub(crate) fn run(names: &[String]) -> Outcome {
         "--exclude",
         "kpc-benches",
     ]))?;
-    let mut command = cargo(&["test", "--package", "kpc-tests"]);
+    let mut command = cargo(&["test", "--no-fail-fast", "--package", "kpc-tests"]);
     command
         .env("KPC_BIN_DIR", target().join("lab"))
         .env("KPC_AGENT", lab::agent_path())

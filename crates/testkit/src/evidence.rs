@@ -128,6 +128,15 @@ pub fn tftp_reads<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<Tftp
         if from_server && *transfer.server.get_or_insert(udp.from) != udp.from {
             continue; // another transfer identifier (RFC 1350 §4)
         }
+        if from_server && opcode == 3 {
+            // A window that the sender handed to the kernel whole (UDP_SEGMENT) passes a virtual link as one frame.
+            for block in udp.payload.chunks(transfer.block_size + 4) {
+                if let Some((opcode, rest)) = u16_first(block) {
+                    transfer.take(read, from_server, opcode, rest);
+                }
+            }
+            continue;
+        }
         transfer.take(read, from_server, opcode, rest);
     }
     reads

@@ -1,10 +1,11 @@
 //! Peers of the IPMI tests: ipmi_sim, pyghmi, ipmitool, FreeIPMI as processes; our virtual BMC in this one.
 //!
 //! Peers are found in the folder `KPC_PEERS_DIR` (default `target/peers`): Debian packages unpacked under
-//! `root/`, Python packages under `python/`. What is missing skips its test with one printed line.
+//! `root/`, Python packages in the environment `venv/`. What is missing skips its test with one printed line, or fails
+//! it where peers are required.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -20,38 +21,16 @@ use ipmi::{CipherSuite, Privilege};
 
 pub const GUID: [u8; 16] = *b"\x00\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff";
 
-pub fn peers() -> PathBuf {
-    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/peers");
-    std::env::var_os("KPC_PEERS_DIR").map_or_else(default, PathBuf::from)
-}
-
-/// A program of an unpacked Debian package, or of the system; `None` prints why the test is skipped.
+/// A program of an unpacked Debian package, or of the system; `None` after saying why the test is skipped.
 pub fn peer(name: &str) -> Option<Command> {
-    let root = peers().join("root");
-    let unpacked = ["usr/bin", "usr/sbin"].map(|folder| root.join(folder).join(name));
-    if let Some(path) = unpacked.iter().find(|path| path.exists()) {
-        let mut command = Command::new(path);
-        command.env("LD_LIBRARY_PATH", root.join("usr/lib/x86_64-linux-gnu"));
-        return Some(command);
-    }
-    let system = ["/usr/bin", "/usr/sbin"].map(|folder| Path::new(folder).join(name));
-    if let Some(path) = system.iter().find(|path| path.exists()) {
-        return Some(Command::new(path));
-    }
-    println!("skipped: {name} is neither installed nor unpacked under {}", root.display());
-    None
+    kpc_tests::peer(name).map(|path| kpc_tests::peer_command(&path))
 }
 
-/// Python with pyghmi, if it is unpacked.
+/// Python with pyghmi: the one of the peers' virtual environment.
 pub fn python() -> Option<Command> {
-    let packages = peers().join("python");
-    if !packages.join("pyghmi").exists() {
-        println!("skipped: no pyghmi under {}", packages.display());
-        return None;
-    }
-    let mut command = Command::new("python3");
-    command.env("PYTHONPATH", packages);
-    Some(command)
+    let venv = kpc_tests::peers().join("venv");
+    kpc_tests::peer("fakebmc")?;
+    Some(Command::new(venv.join("bin/python3")))
 }
 
 /// A port nobody uses just now.

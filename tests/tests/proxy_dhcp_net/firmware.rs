@@ -1,5 +1,7 @@
 //! Machines under QEMU whose firmware is the client, and what each boots.
 
+#![allow(clippy::print_stderr, reason = "a skipped test says so")]
+
 use super::{HOST, LeaseServer, Net, run};
 use kpc_tests::{Guard, binary, peer, peers};
 use std::path::{Path, PathBuf};

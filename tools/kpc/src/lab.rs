@@ -267,7 +267,7 @@ fn write_files(lab: &Lab, directory: &Path, password: &str) -> std::io::Result<P
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&secret)?;
     std::io::Write::write_all(&mut file, password.as_bytes())?;
     let config = directory.join("kpc.toml");
-    let user = if is_open_to_others(directory) { "nobody" } else { "root" };
+    let user = if has_every_account() && is_open_to_others(directory) { "nobody" } else { "root" };
     let text = format!(
         "data_dir = {:?}\nsocket = {:?}\nuser = \"{user}\"\n\n\
          [network.mgmt]\ninterface = \"{}\"\naddress = \"{}\"\n\n\
@@ -284,6 +284,12 @@ fn write_files(lab: &Lab, directory: &Path, password: &str) -> std::io::Result<P
     );
     std::fs::write(&config, text)?;
     Ok(config)
+}
+
+/// Whether other accounts exist here: in the user namespace of a lab without root there is only one.
+fn has_every_account() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    map.split_whitespace().eq(["0", "0", "4294967295"])
 }
 
 /// Whether an account without rights of its own reaches this folder: a checkout below /root is not open.
