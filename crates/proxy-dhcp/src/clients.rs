@@ -1,6 +1,5 @@
 //! What is remembered of each machine to answer it well: when, how often and with what it was answered.
 
-use crate::reply::Stage;
 use crate::table::Table;
 use crate::wire::MacAddr;
 use std::time::{Duration, Instant};
@@ -71,17 +70,17 @@ impl Clients {
         allowed
     }
 
-    /// Notes an answer to a transaction. Gives the machine as it is now remembered.
-    pub fn offered(&mut self, now: Instant, mac: MacAddr, xid: u32, stage: Stage) -> Option<Client> {
+    /// Notes an answer to a transaction, and whether it named a loader. Gives the machine as it is now remembered.
+    pub fn offered(&mut self, now: Instant, mac: MacAddr, xid: u32, loader: bool) -> Option<Client> {
         let client = self.entry(now, mac)?;
         let again = client.offered.is_some() && client.offered_xid == xid;
         if now.saturating_duration_since(client.seen) > NEW_BOOT {
             client.loaders = 0;
         }
-        client.loaders = match stage {
-            Stage::Firmware if again => client.loaders,
-            Stage::Firmware => client.loaders.saturating_add(1),
-            Stage::Ipxe => 0,
+        client.loaders = match loader {
+            true if again => client.loaders,
+            true => client.loaders.saturating_add(1),
+            false => 0,
         };
         (client.seen, client.offered, client.offered_xid) = (now, Some(now), xid);
         Some(*client)
@@ -111,7 +110,7 @@ mod tests {
         let start = Instant::now();
         let (mut clients, mac) = (Clients::new(1, 0, RateLimit::default()), MacAddr([1; 6]));
         for (at, xid, loaders) in [(0, 5, 1), (4, 5, 1), (9, 6, 2), (200, 7, 1)] {
-            let seen = clients.offered(start + Duration::from_secs(at), mac, xid, Stage::Firmware).unwrap();
+            let seen = clients.offered(start + Duration::from_secs(at), mac, xid, true).unwrap();
             assert_eq!(seen.loaders, loaders);
         }
         assert!(clients.was_offered(start + Duration::from_secs(260), mac, Duration::from_secs(60)));

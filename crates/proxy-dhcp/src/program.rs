@@ -92,6 +92,14 @@ pub struct BootFile<'a> {
     server: Ipv4Addr,
 }
 
+impl BootFile<'_> {
+    /// Whether it is a URL.
+    #[must_use]
+    pub fn is_url(&self) -> bool {
+        self.template.contains("://")
+    }
+}
+
 impl fmt::Display for BootFile<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts = self.template.split("{server}");

@@ -135,6 +135,12 @@ impl<'a> Reply<'a> {
         self.siaddr == self.server
     }
 
+    /// Whether it names a URL: a script for iPXE or a program for HTTP Boot.
+    #[must_use]
+    pub fn is_script(&self) -> bool {
+        self.file.is_some_and(|file| file.is_url())
+    }
+
     /// How long the answer is held back.
     #[must_use]
     pub fn delay(&self) -> Duration {

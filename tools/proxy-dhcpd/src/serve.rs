@@ -2,7 +2,7 @@
 
 use crate::args::Args;
 use crate::config::Config;
-use crate::log;
+use crate::log::EventLog;
 use crate::metrics::{self, Counts};
 use proxy_dhcp::Responder;
 use proxy_dhcp::driver::{AnswerAll, Event, Reloader, Server};
@@ -22,6 +22,9 @@ pub(crate) async fn run(
 ) -> Result<(), Box<dyn Error>> {
     let (mut terminate, mut hangup) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
     let counts = Arc::new(Counts::default());
+    let log = EventLog::new(&args);
+    log.clone().write_behind();
+    let events_log = log.clone();
     let listener = listener.map(tokio::net::TcpListener::from_std).transpose()?;
     let page = listener.map(|listener| tokio::spawn(metrics::serve(listener, counts.clone())));
     tracing::info!(interfaces = ?config.server.interfaces, "answering network boot requests");
@@ -44,12 +47,13 @@ pub(crate) async fn run(
     };
     let events = Arc::new(move |event: Event<'_>| {
         counts.count(&event);
-        log::event(&event);
+        events_log.event(&event);
     });
     let served = server.run(Responder::new(config.policy), Arc::new(AnswerAll), events, shutdown).await;
     if let Some(page) = page {
         page.abort();
     }
+    log.flush(&mut String::new());
     Ok(served?)
 }
 

@@ -12,7 +12,9 @@ use crate::request::{Arrival, BootRequest, Port};
 use crate::responder::Responder;
 use crate::why::Why;
 use crate::wire::frame::{self, UdpFrame};
-use crate::wire::{MacAddr, Message, Op, RouterSolicitation, advertisement, advertising_router, code};
+use crate::wire::{
+    MacAddr, Message, MessageType, Op, RouterSolicitation, advertisement, advertising_router, code,
+};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
@@ -250,7 +252,10 @@ impl Answerer {
             return self.ignored(Some(mac), interface, port, reason);
         }
         self.why.answered(now, mac, &reply);
-        let client = self.clients.offered(now, mac, message.xid, reply.stage());
+        let client = match reply.message() {
+            MessageType::Offer => self.clients.offered(now, mac, message.xid, !reply.is_script()),
+            _ => None,
+        };
         (self.events)(Event::Offered {
             mac,
             uuid: request.uuid(),

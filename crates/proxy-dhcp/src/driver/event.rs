@@ -39,7 +39,7 @@ pub enum Event<'a> {
         to: SocketAddrV4,
         /// The rule that led to it.
         rule: &'a str,
-        /// Transactions of this boot answered with a loader and none with a script: above 2, the loader loads itself.
+        /// DISCOVERs of this boot answered with a loader and none with a script: above 2, the loader loads itself.
         loaders: u32,
     },
     /// A packet was left without an answer.

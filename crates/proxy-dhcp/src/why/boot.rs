@@ -207,29 +207,28 @@ impl Boot {
             }
             return;
         }
-        // A firmware that asks again after it read its loader did not start it.
-        if self.step == Step::FileRead
-            && stage == Stage::Firmware
-            && self.read == self.file
-            && self.repeats == 0
-        {
-            self.found = self.loader_missing();
+        // Who begins again has given up what it waited for, or its loader runs and asks.
+        let reread = self.step == Step::FileRead && self.read == self.file && self.repeats == 0;
+        let loaders = if reread { self.loaders.saturating_add(1) } else { 0 };
+        match self.step {
+            Step::Requested | Step::BootServerAsked | Step::FileNamed => self.found = self.next_step(),
+            Step::FileRead if self.repeats > 0 => self.found = self.next_step(),
+            Step::FileRead if reread && stage == Stage::Firmware => self.found = self.loader_missing(),
+            _ => {}
         }
-        let (loaders, told) = match stage {
-            Stage::Firmware if self.file.is_empty() => (self.loaders, self.loop_told),
-            Stage::Firmware => (self.loaders.saturating_add(1), self.loop_told),
-            Stage::Ipxe => (0, false),
-        };
+        let told = self.loop_told && loaders > 0;
         if loaders >= LOOP && !told {
             self.found = Some(Missing::ScriptRequest { loaders });
         }
+        let unanswered = matches!(self.step, Step::Discovered | Step::Offered);
+        let discovers = if unanswered { self.discovers.saturating_add(1) } else { 1 };
         let found = self.found;
         *self = Self {
             step: Step::Discovered,
             stage,
             arch: arch.or(self.arch),
             xid,
-            discovers: 1,
+            discovers,
             loaders,
             found,
             loop_told: told || matches!(found, Some(Missing::ScriptRequest { .. })),
@@ -336,13 +335,14 @@ impl Boot {
         if file.contains(b"grub") && file.contains(b".efi") {
             return (!self.lease_boots).then_some(Missing::NextServer { file });
         }
-        if file != self.file || self.stage == Stage::Ipxe {
+        if file != self.file {
             return None;
         }
         let efi = file.contains(b".efi");
         if efi == arch.is_bios() {
             return Some(Missing::RightArchitecture { file, arch });
         }
-        Some(Missing::LoaderStart { file, uefi: efi })
+        // iPXE that was loaded by iPXE and is silent may be at work elsewhere; so may a BIOS loader.
+        (efi && self.stage == Stage::Firmware).then_some(Missing::LoaderStart { file })
     }
 }

@@ -55,16 +55,14 @@ pub enum Missing {
         /// The GRUB image.
         file: FileName,
     },
-    /// The loader was read and did not run.
+    /// The loader was read and did not run: UEFI, where Secure Boot may refuse it.
     LoaderStart {
         /// The loader.
         file: FileName,
-        /// Whether the machine is UEFI, where Secure Boot may refuse it.
-        uefi: bool,
     },
     /// The loader loads itself.
     ScriptRequest {
-        /// Loaders given in a row.
+        /// Loaders read in a row.
         loaders: u32,
     },
 }
@@ -107,17 +105,14 @@ impl fmt::Display for Missing {
                 "{file} was read and asks for nothing: GRUB takes its server from the lease only, which has no \
                  next-server: add one, or use a GRUB image with the server's address inside"
             ),
-            Self::LoaderStart { file, uefi: true } => write!(
+            Self::LoaderStart { file } => write!(
                 f,
                 "{file} was read and did not run: Secure Boot refuses an unsigned loader (start shimx64.efi, or turn \
                  Secure Boot off)"
             ),
-            Self::LoaderStart { file, uefi: false } => {
-                write!(f, "{file} was read and did not run, or runs and does not ask again")
-            }
             Self::ScriptRequest { loaders } => write!(
                 f,
-                "loader given {loaders}× and never asked as iPXE: it loads itself; is its user class not `iPXE`?"
+                "loader read {loaders}× and no script given: it loads itself; is there a rule with the script for iPXE?"
             ),
         }
     }
