@@ -4,7 +4,7 @@ them valid, some broken on purpose.
 
 usage: generate.py COUNT SEED [--new]
 
---new: also what Go has had since 1.22 (variables assigned by range, else with, range over numbers)
+--new: also what Go 1.19 lacks or does otherwise (variables assigned by range, else with, range over numbers)
 """
 import base64, json, random, sys
 
