@@ -12,7 +12,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command as Process;
 
-use fleet::inventory::{Include, list_text};
+use fleet::inventory::{DhcpServer, Include, known_hosts, list_text, reservations, static_text};
 use fleet::*;
 use serde_json::Value;
 
@@ -33,8 +33,15 @@ fn registered() -> Fleet {
         let claim = fleet.claim(now(), &Sighting::of(mac), [n; 16]).unwrap();
         let serial = "{{ lookup('pipe', 'touch /tmp/owned') }}{% raw %}".to_owned();
         let interface = Interface { name: "{{ 7 * 7 }}".into(), mac: Some(mac), addresses: vec![address] };
-        let facts =
-            Facts { serial, hostname: "{{ 1 }}".into(), interfaces: vec![interface], ..Facts::default() };
+        let ssh_host_keys =
+            vec![format!("ssh-ed25519 {} root@{{{{ 1 }}}}", "AAAA".repeat(12)), "@cert-authority * x".into()];
+        let facts = Facts {
+            serial,
+            ssh_host_keys,
+            hostname: "{{ 1 }}".into(),
+            interfaces: vec![interface],
+            ..Facts::default()
+        };
         let registration =
             Registration { claim: Some(claim.secret), peer: Some(address), facts, ..Registration::default() };
         fleet.register(now(), &registration).unwrap();
@@ -89,5 +96,53 @@ fn ansible_reads_the_inventory() {
         std::fs::read_to_string(&calls).unwrap().lines().collect::<Vec<_>>(),
         ["--list"],
         "asked once, not per host"
+    );
+}
+
+// The static file is the same inventory to Ansible.
+#[test]
+fn ansible_reads_the_static_inventory() {
+    let program = std::env::var("ANSIBLE_INVENTORY").unwrap_or_else(|_| "ansible-inventory".into());
+    if Process::new(&program).arg("--version").output().is_err() {
+        println!("skipped: no ansible-inventory (set ANSIBLE_INVENTORY)");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("kpc.yml");
+    std::fs::write(&file, static_text(&registered(), Include::Registered)).unwrap();
+    let mut ansible = Process::new(&program);
+    ansible.args(["-i", file.to_str().unwrap(), "--list"]).env("ANSIBLE_LOCAL_TEMP", dir.path());
+    let output = ansible
+        .env("ANSIBLE_INVENTORY_UNPARSED_FAILED", "1")
+        .env_remove("ANSIBLE_INVENTORY")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let read: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(read["control"]["hosts"], serde_json::json!(["kpc-01", "kpc-02", "kpc-03"]));
+    let vars = &read["_meta"]["hostvars"];
+    assert_eq!(
+        (&vars["kpc-01"]["ansible_become"], &vars["kpc-02"]["weight"]),
+        (&Value::Bool(true), &Value::from(7))
+    );
+}
+
+// sshd(8), dnsmasq(8), dhcpd.conf(5).
+#[test]
+fn the_other_files_hold_one_line_per_machine() {
+    let fleet = registered();
+    let hosts = known_hosts(&fleet, Include::Registered);
+    assert_eq!(hosts.lines().count(), 3);
+    assert_eq!(
+        hosts.lines().next().unwrap(),
+        format!("kpc-01,10.77.0.101 ssh-ed25519 {}", "AAAA".repeat(12))
+    );
+    let lines = reservations(&fleet, Include::Registered, DhcpServer::Dnsmasq);
+    assert_eq!(lines.lines().last(), Some("dhcp-host=02:00:00:00:00:03,10.77.0.103,kpc-03"));
+    let blocks = reservations(&fleet, Include::Registered, DhcpServer::Dhcpd);
+    assert!(
+        blocks.starts_with(
+            "host kpc-01 { hardware ethernet 02:00:00:00:00:01; fixed-address 10.77.0.101; option"
+        )
     );
 }

@@ -88,6 +88,18 @@ fn many_machines_boot_with_few_flushes() {
         fleet.register(now(), &registration).unwrap()
     });
     let took = booted.elapsed();
+    let (asked, again) = (Instant::now(), 100);
+    for n in 0..many * again {
+        let decision = journal.read(|fleet| fleet.decide(now(), &Sighting::of(mac(n % many))));
+        assert!(matches!(decision, Decision::Boot(_)));
+    }
+    let decided = asked.elapsed() / (many * again);
+    let listed = Instant::now();
+    let octets = journal.read(|fleet| inventory::list_text(fleet, inventory::Include::Registered)).len();
+    println!(
+        "a decision takes {decided:?}; the inventory of {many}, {octets} octets, {:?}",
+        listed.elapsed()
+    );
     journal.close();
     let (flushes, total) = (flushes.load(Ordering::Relaxed), began.elapsed());
     println!("{many} machines registered in {took:?} ({total:?} with adding them), {flushes} flushes");

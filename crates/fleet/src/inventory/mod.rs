@@ -2,9 +2,13 @@
 //! code. A value with `{{` runs on the deploy host, so every string that a machine chose is reduced to an
 //! allow-list first; names and groups are ours.
 
-use std::collections::BTreeMap;
+mod files;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
+
+pub use files::{DhcpServer, known_hosts, reservations, static_text};
 
 use crate::fleet::Fleet;
 use crate::machine::{Lifecycle, Machine};
@@ -31,26 +35,29 @@ impl Include {
 
 /// What `--list` prints: groups and `_meta.hostvars` (always, or Ansible asks once per host).
 pub fn list(fleet: &Fleet, include: Include) -> Value {
-    let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    let mut hostvars = BTreeMap::new();
-    for machine in fleet.machines().filter(|machine| include.takes(machine)) {
-        for role in &machine.roles {
-            groups.entry(role).or_default().push(&machine.name);
-        }
-        groups.entry("kpc").or_default().push(&machine.name);
-        hostvars.insert(machine.name.as_str(), json!(vars_of(fleet, machine)));
-    }
-    for group in fleet.vars.keys().filter_map(|scope| scope.strip_prefix("group:")) {
-        groups.entry(group).or_default();
-    }
+    let machines = fleet.machines().filter(|machine| include.takes(machine));
+    let hostvars: BTreeMap<_, _> =
+        machines.map(|machine| (machine.name.as_str(), vars_of(fleet, machine))).collect();
     let mut out = BTreeMap::from([("_meta", json!({ "hostvars": hostvars }))]);
-    for (name, mut hosts) in groups {
-        hosts.sort_unstable();
-        hosts.dedup();
+    for (name, hosts) in groups_of(fleet, include) {
         let vars = fleet.vars.get(&format!("group:{name}")).cloned().unwrap_or_default();
         out.insert(name, json!({ "hosts": hosts, "vars": vars }));
     }
     json!(out)
+}
+
+/// The groups and their hosts, both sorted: roles, groups with variables, and `kpc`, which holds all.
+fn groups_of(fleet: &Fleet, include: Include) -> BTreeMap<&str, BTreeSet<&str>> {
+    let mut groups: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for machine in fleet.machines().filter(|machine| include.takes(machine)) {
+        for role in machine.roles.iter().map(String::as_str).chain(["kpc"]) {
+            groups.entry(role).or_default().insert(&machine.name);
+        }
+    }
+    for group in fleet.vars.keys().filter_map(|scope| scope.strip_prefix("group:")) {
+        groups.entry(group).or_default();
+    }
+    groups
 }
 
 /// What `--host NAME` prints; an unknown or unlisted host is `{}`.

@@ -1,0 +1,96 @@
+//! The inventory as files for people who keep files: a static inventory, SSH's known_hosts, and reservations
+//! for a DHCP server that can be changed.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use super::{Include, groups_of, vars_of};
+use crate::fleet::Fleet;
+use crate::machine::Machine;
+
+/// A static inventory (`--static`): the YAML form of Ansible's own, written as JSON, which YAML reads. Sorted;
+/// the same bytes for the same fleet. Name the file `.yml`.
+pub fn static_text(fleet: &Fleet, include: Include) -> String {
+    let hosts: BTreeMap<_, _> = fleet
+        .machines()
+        .filter(|machine| include.takes(machine))
+        .map(|machine| (machine.name.as_str(), vars_of(fleet, machine)))
+        .collect();
+    let children: BTreeMap<&str, Value> = groups_of(fleet, include)
+        .into_iter()
+        .map(|(name, members)| {
+            let members: BTreeMap<_, _> = members.into_iter().map(|host| (host, json!({}))).collect();
+            let vars = fleet.vars.get(&format!("group:{name}")).cloned().unwrap_or_default();
+            (name, json!({ "hosts": members, "vars": vars }))
+        })
+        .collect();
+    format!("{:#}\n", json!({ "all": { "children": children, "hosts": hosts } }))
+}
+
+/// Lines for `known_hosts` (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"): each registered machine's name and address
+/// with each host key that it showed. What is no key of a known type is left out.
+pub fn known_hosts(fleet: &Fleet, include: Include) -> String {
+    let mut out = String::new();
+    for machine in sorted(fleet, include) {
+        let address = machine.address.map(|address| format!(",{address}")).unwrap_or_default();
+        for key in machine.facts.ssh_host_keys.iter().filter_map(|key| host_key(key)) {
+            let _ = writeln!(out, "{}{address} {key}", machine.name); // a String takes what it is given
+        }
+    }
+    out
+}
+
+/// `type base64` of a host key in `authorized_keys` form, its comment left out.
+fn host_key(line: &str) -> Option<String> {
+    const TYPES: [&str; 5] =
+        ["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa"];
+    let mut words = line.split_ascii_whitespace();
+    let (kind, key) = (words.next().filter(|kind| TYPES.contains(kind))?, words.next()?);
+    let base64 = key.len() >= 32 && key.chars().all(|c| c.is_ascii_alphanumeric() || "+/=".contains(c));
+    base64.then(|| format!("{kind} {key}"))
+}
+
+/// Whose configuration reservations are printed for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum DhcpServer {
+    /// `dhcp-host=` lines (dnsmasq(8)).
+    Dnsmasq,
+    /// `host { }` blocks (dhcpd.conf(5)).
+    Dhcpd,
+}
+
+/// Lines that keep every machine at its present IPv4 address, for a DHCP server that can be changed.
+pub fn reservations(fleet: &Fleet, include: Include, server: DhcpServer) -> String {
+    let mut out = String::new();
+    for machine in sorted(fleet, include) {
+        let interface = machine.facts.interfaces.iter().find(|interface| {
+            machine.address.is_some_and(|address| address.is_ipv4() && interface.addresses.contains(&address))
+        });
+        let mac = interface.and_then(|interface| interface.mac).or(machine.macs.first().copied());
+        let (Some(mac), Some(address)) = (mac, machine.address.filter(std::net::IpAddr::is_ipv4)) else {
+            continue;
+        };
+        let name = &machine.name;
+        let _ = match server {
+            DhcpServer::Dnsmasq => writeln!(out, "dhcp-host={mac},{address},{name}"),
+            DhcpServer::Dhcpd => {
+                writeln!(
+                    out,
+                    "host {name} {{ hardware ethernet {mac}; fixed-address {address}; option host-name \"{name}\"; }}"
+                )
+            }
+        };
+    }
+    out
+}
+
+fn sorted(fleet: &Fleet, include: Include) -> impl Iterator<Item = &Machine> {
+    let machines: BTreeMap<_, _> = fleet
+        .machines()
+        .filter(|machine| include.takes(machine))
+        .map(|machine| (&machine.name, machine))
+        .collect();
+    machines.into_values()
+}
