@@ -31,6 +31,7 @@ pub(crate) fn run() -> Outcome {
 pub(crate) fn unit() -> Outcome {
     step(&mut cargo(&[
         "test",
+        "--no-fail-fast",
         "--workspace",
         "--all-features",
         "--exclude",
