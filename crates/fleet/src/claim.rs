@@ -20,6 +20,9 @@ pub enum ClaimRefused {
     /// The request names no interface.
     #[error("a claim needs the Ethernet address of the booting interface")]
     NoMac,
+    /// The sixteen octets were used before: the caller's source of randomness is broken.
+    #[error("the secret is not fresh: is the random source broken?")]
+    NotFresh,
     /// The order is held by another boot; it is frozen now.
     #[error("{0}")]
     SecondClaimer(String),
@@ -66,6 +69,9 @@ impl Fleet {
             if !same && !next_boot && self.holds(Rule::SecondClaimerFreezes) {
                 return Err(self.second_claimer(now, &boot, &claim, claimer));
             }
+        }
+        if self.by_claim.contains_key(&ClaimSecret::new(fresh)) {
+            return Err(ClaimRefused::NotFresh);
         }
         if self.machines.get(&id).is_some_and(|machine| machine.macs.is_empty()) {
             self.bind(id, mac);

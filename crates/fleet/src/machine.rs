@@ -104,7 +104,8 @@ pub struct Facts {
     pub agent_version: String,
 }
 
-/// A machine and everything durable about it, apart from its orders.
+/// A machine and everything durable about it, apart from its orders. Written as JSON it holds its agent's key:
+/// that form is for the store, [`crate::MachineStatus`] is for people.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
     /// Our id.

@@ -131,7 +131,8 @@ impl OrderState {
     }
 }
 
-/// An operator's word that a machine shall boot a profile.
+/// An operator's word that a machine shall boot a profile. Written as JSON it holds its claim's secret: that
+/// form is for the store, [`crate::status::OrderStatus`] is for people.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Order {
     /// Our id.

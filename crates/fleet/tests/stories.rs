@@ -246,6 +246,12 @@ fn story_cloned_uuids() {
     assert!(matches!(fleet.decide(secs(2), &sighting()), Decision::Boot(boot) if boot.name == "kpc-01"));
     let twin = Sighting { mac: Some(MAC2), ..sighting() };
     assert!(matches!(fleet.decide(secs(2), &twin), Decision::Local { .. }));
+    // Each has its own claim, even when the random source repeats itself.
+    let order = Provision::new("kpc-02".parse().unwrap(), "debian", Role::Install);
+    fleet.command(secs(2), "alice", Command::Provision(order)).unwrap();
+    fleet.claim(secs(2), &sighting(), [1; 16]).unwrap();
+    assert_eq!(fleet.claim(secs(2), &twin, [1; 16]), Err(ClaimRefused::NotFresh));
+    fleet.claim(secs(2), &twin, [2; 16]).unwrap();
     // A UUID never selects: a third interface with the same one is a stranger.
     let third = Sighting { mac: Some(STRANGER), ..sighting() };
     assert!(matches!(fleet.decide(secs(2), &third), Decision::Observe { reason: Reason::OnlyUuid { .. } }));
