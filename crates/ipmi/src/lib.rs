@@ -14,6 +14,7 @@ pub mod scan;
 pub mod script;
 mod sequence;
 pub mod session;
+pub mod sol;
 pub mod sweep;
 pub mod wire;
 

@@ -110,7 +110,7 @@ impl Room {
                     };
                     bmc.answer(self.now, ticket, answer);
                 }
-                if bmc.poll_transmit(&mut buffer).is_none() {
+                if bmc.poll_transmit(self.now, &mut buffer).is_none() {
                     break;
                 }
                 replies.push(buffer.clone());

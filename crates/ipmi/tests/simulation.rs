@@ -116,7 +116,7 @@ impl World {
                     self.bmc.answer(self.now, ticket, answer);
                 }
             }
-            let Some(to) = self.bmc.poll_transmit(&mut buffer) else { break };
+            let Some(to) = self.bmc.poll_transmit(self.now, &mut buffer) else { break };
             assert_eq!(to, client);
             self.put(false, buffer.clone());
         }

@@ -299,7 +299,7 @@ fn as_a_bmc_we_answer_the_recorded_consoles() {
                 }
             }
             let mut datagram = Vec::new();
-            assert_eq!(bmc.poll_transmit(&mut datagram), Some(console), "{}", fixture.name);
+            assert_eq!(bmc.poll_transmit(now, &mut datagram), Some(console), "{}", fixture.name);
             if fixture.json["name"] == "v20-s03-wrongpw-ipmitool-sim" && datagram.len() > 60 {
                 // The recorded RAKP 2 code was made with a password the recording does not hold.
                 assert_eq!(datagram[..datagram.len() - 20], expected[..expected.len() - 20]);

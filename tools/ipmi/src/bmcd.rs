@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipmi::crypto::keys::Secret;
 use ipmi::driver::{BmcServer, BootDevices, HookMachine, Machine, QmpMachine, ServerEvent};
 use ipmi::responder::{Config, Event};
 use ipmi::session::UserName;
+use ipmi::wire::session::AuthType;
 use ipmi::{CipherSuite, Ignored};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -54,6 +56,15 @@ pub(crate) struct Args {
     /// A program: called as `PROGRAM power on`, `PROGRAM boot pxe [efi] [persistent]`, `PROGRAM status`.
     #[arg(long, value_name = "PROGRAM")]
     command: Option<PathBuf>,
+    /// The machine's serial port for Serial over LAN: a Unix socket such as QEMU's `-serial unix:…`.
+    #[arg(long, value_name = "SOCKET")]
+    serial: Option<PathBuf>,
+    /// IPMI 1.5 authentication types to accept, comma-separated: none, md5, password.
+    #[arg(long, value_delimiter = ',')]
+    auth_types: Vec<String>,
+    /// Faults to inject, in percent: drop=5,duplicate=5,reorder=5,busy=1; delay in ms: delay=10.
+    #[arg(long, value_name = "NAME=N", value_delimiter = ',')]
+    fault: Vec<String>,
     /// How events are written to standard error.
     #[arg(long, default_value = "text", value_parser = ["text", "json"])]
     log_format: String,
@@ -93,6 +104,27 @@ fn config(args: &Args) -> Result<Config, String> {
     }
     let suites = args.suites.iter().map(|id| CipherSuite::from_id(*id)).collect::<Result<_, _>>();
     config.suites = suites.map_err(|error| error.to_string())?;
+    config.sol = args.serial.is_some();
+    for word in &args.auth_types {
+        config.auth_types.push(match word.as_str() {
+            "none" => AuthType::None,
+            "md5" => AuthType::Md5,
+            "password" => AuthType::Password,
+            _ => return Err(format!("--auth-types {word}: write none, md5 or password")),
+        });
+    }
+    for item in &args.fault {
+        let number =
+            |text: &str| text.parse::<u8>().map_err(|_| format!("--fault {item}: write NAME=0..100"));
+        match item.split_once('=') {
+            Some(("drop", n)) => config.faults.drop = number(n)?,
+            Some(("duplicate", n)) => config.faults.duplicate = number(n)?,
+            Some(("reorder", n)) => config.faults.reorder = number(n)?,
+            Some(("busy", n)) => config.faults.busy = number(n)?,
+            Some(("delay", n)) => config.faults.delay = Duration::from_millis(number(n)?.into()),
+            _ => return Err(format!("--fault {item}: write drop, duplicate, reorder, busy or delay")),
+        }
+    }
     Ok(config)
 }
 
@@ -133,6 +165,15 @@ pub(crate) async fn run(args: Args) -> ExitCode {
     let server = match BmcServer::bind(args.listen, config) {
         Ok(server) => server,
         Err(error) => return output::fail(&format!("listening on UDP {}: {error}", args.listen)),
+    };
+    let server = match &args.serial {
+        None => server,
+        Some(path) => match tokio::net::UnixStream::connect(path).await {
+            Ok(stream) => server.with_serial(stream),
+            Err(error) => {
+                return output::fail(&format!("connecting to the serial port {}: {error}", path.display()));
+            }
+        },
     };
     match (&args.qmp, &args.command) {
         (Some(path), _) => {

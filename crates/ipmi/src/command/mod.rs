@@ -12,6 +12,7 @@ pub mod names;
 pub mod reading;
 pub mod sdr;
 pub mod sel;
+pub mod sol;
 pub mod user;
 
 use crate::session::{Privilege, Repeat, Request};

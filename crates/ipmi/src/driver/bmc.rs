@@ -17,6 +17,7 @@ use crate::crypto::cipher_suite::CipherSuite;
 use crate::script::{Answer, PowerControl, Script, SetBootDevice, Step, Verified};
 use crate::session::{Config, Event, Request};
 use crate::wire::MAX_DATAGRAM;
+use crate::wire::session::PayloadType;
 use crate::{CompletionCode, Credentials, Ignored, Privilege, Session};
 
 /// Which BMC, as whom, how patiently.
@@ -102,7 +103,7 @@ impl Bmc {
 
     /// Moves octets until the session has something to tell.
     #[expect(clippy::disallowed_methods, reason = "drivers read the clock")]
-    async fn next_event(&mut self) -> Result<Event, BmcError> {
+    pub(super) async fn next_event(&mut self) -> Result<Event, BmcError> {
         let mut refusals = 0;
         loop {
             while self.session.poll_transmit(&mut self.outbox) {
@@ -287,6 +288,27 @@ impl Bmc {
     /// As [`Bmc::execute`].
     pub async fn device_id(&mut self) -> Result<DeviceId, BmcError> {
         self.execute(&GetDeviceId).await
+    }
+
+    /// The BMC's address.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Queues a payload of another type inside the session; it goes out with the next exchange.
+    #[expect(clippy::disallowed_methods, reason = "drivers read the clock")]
+    pub(super) fn send_payload(&mut self, payload_type: PayloadType, payload: &[u8]) {
+        self.session.send_payload(Instant::now(), payload_type, payload);
+    }
+
+    /// Sends what is queued.
+    pub(super) async fn flush(&mut self) -> Result<(), BmcError> {
+        while self.session.poll_transmit(&mut self.outbox) {
+            if let Err(source) = self.socket.send(&self.outbox).await {
+                return Err(BmcError::Unreachable { addr: self.addr, source });
+            }
+        }
+        Ok(())
     }
 
     /// How many datagrams were ignored, by [`Ignored::index`].

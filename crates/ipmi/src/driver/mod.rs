@@ -7,6 +7,7 @@ mod inventory;
 mod qmp;
 mod scan;
 mod server;
+mod sol;
 mod sweep;
 
 pub use crate::script::Verified;
@@ -16,6 +17,7 @@ pub use hook::HookMachine;
 pub use qmp::{BootDevices, QmpMachine};
 pub use scan::{ScanConfig, scan};
 pub use server::{BmcServer, EventSink, Machine, MachineError, ServerEvent};
+pub use sol::{Sol, SolEvent};
 pub use sweep::sweep;
 
 pub use crate::session::Credentials;

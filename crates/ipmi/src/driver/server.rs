@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::net::UdpSocket;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::OwnedReadHalf;
+use tokio::net::{UdpSocket, UnixStream};
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 
@@ -95,9 +97,26 @@ pub type EventSink = Arc<dyn Fn(ServerEvent) + Send + Sync>;
 pub struct BmcServer {
     socket: UdpSocket,
     responder: BmcResponder,
+    serial: Option<UnixStream>,
+}
+
+/// Reads the serial port; waits for ever when there is none, `None` when it is closed.
+async fn read_serial(reader: &mut Option<OwnedReadHalf>, characters: &mut [u8]) -> Option<usize> {
+    match reader {
+        Some(reader) => reader.read(characters).await.ok().filter(|count| *count > 0),
+        None => std::future::pending().await,
+    }
 }
 
 impl BmcServer {
+    /// The same with the machine's serial port, a stream socket such as QEMU's `-serial unix:`, for Serial
+    /// over LAN; needs [`Config::sol`].
+    #[must_use]
+    pub fn with_serial(mut self, serial: UnixStream) -> Self {
+        self.serial = Some(serial);
+        self
+    }
+
     /// Binds `addr`.
     ///
     /// # Errors
@@ -114,7 +133,7 @@ impl BmcServer {
     pub fn from_socket(socket: std::net::UdpSocket, config: Config) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         let socket = UdpSocket::from_std(socket)?;
-        Ok(Self { socket, responder: BmcResponder::new(config, entropy()?) })
+        Ok(Self { socket, responder: BmcResponder::new(config, entropy()?), serial: None })
     }
 
     /// Where it listens.
@@ -139,7 +158,14 @@ impl BmcServer {
         let (calls, inbox) = mpsc::channel(MACHINE_QUEUE);
         let (answers, mut outcomes) = mpsc::channel(MACHINE_QUEUE);
         let operator = AbortOnDrop(tokio::spawn(operate(machine, inbox, answers, events.clone())));
-        let mut buffer = vec![0; MAX_DATAGRAM];
+        let (mut serial_in, mut serial_out) = match self.serial.take() {
+            Some(stream) => {
+                let (reader, writer) = stream.into_split();
+                (Some(reader), Some(writer))
+            }
+            None => (None, None),
+        };
+        let (mut buffer, mut characters) = (vec![0; MAX_DATAGRAM], vec![0; 1024]);
         let mut outbox = Vec::new();
         tokio::pin!(shutdown);
         let far = Duration::from_secs(3600);
@@ -150,11 +176,15 @@ impl BmcServer {
                         let busy = MachineAnswer::Failed(CompletionCode::BUSY);
                         self.responder.answer(Instant::now(), ticket, busy);
                     }
+                } else if let Event::Typed(characters) = event {
+                    if let Some(writer) = &mut serial_out {
+                        let _ = writer.write_all(&characters).await; // a closed serial port hears nothing
+                    }
                 } else {
                     events(ServerEvent::Responder(event));
                 }
             }
-            while let Some(to) = self.responder.poll_transmit(&mut outbox) {
+            while let Some(to) = self.responder.poll_transmit(Instant::now(), &mut outbox) {
                 let _ = self.socket.send_to(&outbox, to).await; // a console that went away is no error of ours
             }
             let deadline = self.responder.poll_timeout().unwrap_or_else(|| Instant::now() + far);
@@ -167,6 +197,13 @@ impl BmcServer {
                         events(ServerEvent::Ignored(from, ignored));
                     }
                 }
+                read = read_serial(&mut serial_in, &mut characters) => match read {
+                    Some(count) => {
+                        let characters = characters.get(..count).unwrap_or_default();
+                        self.responder.serial_output(Instant::now(), characters);
+                    }
+                    None => serial_in = None,
+                },
                 Some((ticket, answer)) = outcomes.recv() => {
                     self.responder.answer(Instant::now(), ticket, answer);
                 }

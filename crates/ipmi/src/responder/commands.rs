@@ -41,7 +41,7 @@ pub(super) enum Answer {
     Machine(MachineCall),
 }
 
-fn ok(data: Vec<u8>) -> Answer {
+pub(super) fn ok(data: Vec<u8>) -> Answer {
     Answer::Now(CompletionCode::OK, data)
 }
 
@@ -50,7 +50,7 @@ fn delegated(message: &Message<'_>) -> Answer {
     Answer::Machine(MachineCall::Command { net_fn, command, data })
 }
 
-fn refuse(code: CompletionCode) -> Answer {
+pub(super) fn refuse(code: CompletionCode) -> Answer {
     Answer::Now(code, Vec::new())
 }
 
@@ -59,7 +59,10 @@ fn required(net_fn: u8, command: u8) -> Privilege {
     match (net_fn, command) {
         (0x00, 0x00 | 0x01 | 0x0f) => Privilege::User,
         (0x00, _) => Privilege::Operator,
+        (0x0a, 0x47) => Privilege::Operator,
+        (0x04 | 0x0a, _) => Privilege::User,
         (0x06, 0x38 | 0x3b | 0x3c | 0x54) => Privilege::Callback,
+        (0x06, 0x48 | 0x49) => Privilege::User,
         (0x06, 0x01 | 0x04 | 0x08 | 0x37 | 0x3d | 0x42) => Privilege::User,
         _ => Privilege::Administrator,
     }
@@ -88,10 +91,15 @@ impl BmcResponder {
         level: Privilege,
         message: &Message<'_>,
     ) -> Answer {
+        let stored = matches!(
+            (message.net_fn, message.command),
+            (0x0a, 0x10 | 0x11 | 0x20 | 0x22 | 0x23 | 0x40 | 0x42 | 0x43 | 0x47 | 0x48) | (0x04, 0x2d)
+        );
         let known = matches!(
             (message.net_fn, message.command),
-            (0x00, 0x00..=0x02 | 0x08 | 0x09) | (0x06, 0x01 | 0x08 | 0x37 | 0x38 | 0x3b | 0x3c | 0x54)
-        );
+            (0x00, 0x00..=0x02 | 0x08 | 0x09)
+                | (0x06, 0x01 | 0x08 | 0x37 | 0x38 | 0x3b | 0x3c | 0x48 | 0x49 | 0x54)
+        ) || stored && !self.storage.is_empty();
         let own = matches!((message.net_fn, message.command), (0x06, 0x3b | 0x3c));
         match self.config.delegate {
             Delegate::Everything if !own => return delegated(message),
@@ -118,6 +126,9 @@ impl BmcResponder {
             }
             (0x06, 0x08 | 0x37) => ok(self.config.guid.to_vec()),
             (0x06, 0x38) => self.auth_capabilities(message.data),
+            (0x04 | 0x0a, command) => self.storage.execute(message.net_fn, command, message.data),
+            (0x06, 0x48) => self.activate_payload(session, message.data),
+            (0x06, 0x49) => self.deactivate_payload(message.data),
             (0x06, 0x3b) => self.set_privilege(session, message.data),
             (0x06, 0x3c) => self.close_session(session, message.data),
             _ => self.cipher_suites(message.data),

@@ -1,5 +1,6 @@
 //! Who a virtual BMC is and whom it lets in.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::Privilege;
@@ -48,6 +49,34 @@ impl Default for Habits {
     }
 }
 
+/// What the repositories of a virtual BMC hold, as octets of the specification.
+#[derive(Clone, Debug, Default)]
+pub struct Data {
+    /// Sensor data records: the octets behind the record id (version, type, length, body).
+    pub records: Vec<Vec<u8>>,
+    /// Readings by sensor number: raw, flags, states 7:0, states 14:8.
+    pub readings: BTreeMap<u8, [u8; 4]>,
+    /// The event log: the octets behind the record id.
+    pub log: Vec<[u8; 14]>,
+    /// FRU device 0.
+    pub fru: Vec<u8>,
+}
+
+/// Faults to inject into answers, each in percent; which datagram it hits is drawn from the entropy.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Faults {
+    /// Answers never sent.
+    pub drop: u8,
+    /// Answers sent twice.
+    pub duplicate: u8,
+    /// Answers held back until the next one.
+    pub reorder: u8,
+    /// Requests answered "node busy".
+    pub busy: u8,
+    /// Time by which every answer is late.
+    pub delay: Duration,
+}
+
 /// Which commands go to the driver as [`super::MachineCall::Command`] instead of being answered here.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Delegate {
@@ -79,6 +108,12 @@ pub struct Config {
     pub habits: Habits,
     /// Commands for the driver.
     pub delegate: Delegate,
+    /// Whether consoles may activate Serial over LAN; default false.
+    pub sol: bool,
+    /// Sensor data records, event log, FRU and readings; default none.
+    pub data: Data,
+    /// Misbehaviour to inject; default none.
+    pub faults: Faults,
     /// Sessions at once, set-ups included; default 36. The longest idle set-up makes room for a new one.
     pub max_sessions: usize,
     /// Idle time after which a session is dropped; default 60 s (IPMI v2.0 §6.12.15).
@@ -109,6 +144,9 @@ impl Config {
             auth_types: Vec::new(),
             habits: Habits::default(),
             delegate: Delegate::Nothing,
+            sol: false,
+            data: Data::default(),
+            faults: Faults::default(),
             max_sessions: 36,
             idle_timeout: Duration::from_secs(60),
         }

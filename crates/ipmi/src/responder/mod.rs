@@ -6,14 +6,17 @@
 
 mod commands;
 mod config;
+mod faults;
 mod sessions;
+mod sol;
+mod storage;
 mod v15;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-pub use config::{Config, Delegate, Habits, User};
+pub use config::{Config, Data, Delegate, Faults, Habits, User};
 
 use crate::command::chassis::{BootFlags, ChassisControl};
 use crate::wire::asf::{self, Pong};
@@ -21,6 +24,7 @@ use crate::wire::message::Message;
 use crate::wire::session::{AuthType, Packet, PayloadType, V15, V20};
 use crate::{CompletionCode, Entropy, Ignored, Privilege};
 use commands::{Answer, BootState};
+use faults::Outbox;
 use sessions::Sessions;
 
 /// Names one question to the machine.
@@ -83,6 +87,8 @@ pub enum Event {
         /// Why.
         status: crate::wire::status::StatusCode,
     },
+    /// Characters a console typed into Serial over LAN.
+    Typed(Vec<u8>),
     /// A command was answered.
     Answered {
         /// To whom.
@@ -151,9 +157,11 @@ pub struct BmcResponder {
     boot: BootState,
     waiting: Vec<Waiting>,
     next_ticket: u64,
-    outbox: VecDeque<(SocketAddr, Vec<u8>)>,
+    outbox: Outbox,
     events: VecDeque<Event>,
     opened: Vec<u8>,
+    sol: Option<sol::Stream>,
+    storage: storage::Storage,
 }
 
 impl BmcResponder {
@@ -161,14 +169,16 @@ impl BmcResponder {
     pub fn new(config: Config, entropy: Entropy) -> Self {
         Self {
             sessions: Sessions::new(config.max_sessions),
+            storage: storage::Storage::new(&config.data),
+            outbox: Outbox::new(config.faults),
             config,
             entropy,
             boot: BootState::default(),
             waiting: Vec::new(),
             next_ticket: 0,
-            outbox: VecDeque::new(),
             events: VecDeque::new(),
             opened: Vec::new(),
+            sol: None,
         }
     }
 
@@ -179,7 +189,7 @@ impl BmcResponder {
                 let mut datagram = Vec::new();
                 let pong = Pong { tag, iana: asf::ASF_IANA, oem: 0, entities: 0x81, interactions: 0 };
                 asf::Message::Pong(pong).encode(&mut datagram);
-                self.outbox.push_back((from, datagram));
+                self.outbox.push(from, datagram);
                 Ok(())
             }
             Packet::Asf(asf::Message::Pong(_)) => Err(Ignored::Unexpected("a pong")),
@@ -203,7 +213,7 @@ impl BmcResponder {
                     _ => self.on_rakp3(now, from, packet.payload, &mut reply),
                 };
                 if !reply.is_empty() {
-                    self.outbox.push_back((from, reply));
+                    self.outbox.push(from, reply);
                 }
                 outcome
             }
@@ -214,6 +224,7 @@ impl BmcResponder {
                 self.handle_sessionless(now, from, Framing::V20, packet.payload)
             }
             PayloadType::Ipmi => self.handle_sealed(now, from, packet),
+            PayloadType::Sol => self.handle_sol(now, from, packet),
             _ => Err(Ignored::Unexpected("a payload type that consoles do not send")),
         }
     }
@@ -273,7 +284,11 @@ impl BmcResponder {
         if self.waiting.iter().any(pending) {
             return Err(Ignored::Repeated);
         }
-        let answer = self.execute(now, session, level, &message);
+        let answer = if self.outbox.strikes(&mut self.entropy, self.config.faults.busy) {
+            Answer::Now(CompletionCode::BUSY, Vec::new())
+        } else {
+            self.execute(now, session, level, &message)
+        };
         self.finish(now, path, answer);
         Ok(())
     }
@@ -319,6 +334,7 @@ impl BmcResponder {
         self.send(path, &octets);
         if let (true, Some(id)) = (closes, closed) {
             self.sessions.remove(id);
+            self.sol_closed(id);
         }
         self.events.push_back(Event::Answered { to, net_fn, command, completion });
     }
@@ -340,13 +356,14 @@ impl BmcResponder {
             }
         }
         if !datagram.is_empty() {
-            self.outbox.push_back((path.to, datagram));
+            self.outbox.push(path.to, datagram);
         }
     }
 
     /// Tells the responder that the time of [`BmcResponder::poll_timeout`] has come.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.sessions.expire(now, self.config.idle_timeout);
+        self.sol_timeout(now);
         if self.boot.expired(now) {
             self.boot.flags = BootFlags::default();
             self.boot.expires = None;
@@ -355,8 +372,8 @@ impl BmcResponder {
     }
 
     /// The next datagram to send, and to whom: replaces the contents of `out`. Call until `None`.
-    pub fn poll_transmit(&mut self, out: &mut Vec<u8>) -> Option<SocketAddr> {
-        let (to, datagram) = self.outbox.pop_front()?;
+    pub fn poll_transmit(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<SocketAddr> {
+        let (to, datagram) = self.outbox.pop(now, &mut self.entropy)?;
         *out = datagram;
         Some(to)
     }
@@ -369,10 +386,8 @@ impl BmcResponder {
     /// When to call [`BmcResponder::handle_timeout`] at the latest.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let sessions = self.sessions.next_expiry(self.config.idle_timeout);
-        match (sessions, self.boot.expires) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        let timers = [sessions, self.boot.expires, self.outbox.next_due(), self.sol_deadline()];
+        timers.into_iter().flatten().min()
     }
 
     /// How many sessions stand or are being set up.

@@ -32,7 +32,7 @@ impl BmcResponder {
             };
         }
         if let Some(again) = self.sessions.activation(packet.session_id, packet.payload) {
-            self.outbox.push_back((from, again)); // Activate Session again: its answer was lost
+            self.outbox.push(from, again); // Activate Session again: its answer was lost
             return Ok(());
         }
         let slot = self.sessions.find(packet.session_id).ok_or(Ignored::Unexpected("no such session"))?;
@@ -160,7 +160,7 @@ impl BmcResponder {
         if let Some(slot) = self.sessions.find(activated) {
             (slot.alias, slot.last_setup) = (temporary_id, (packet.payload.to_vec(), datagram.clone()));
         }
-        self.outbox.push_back((from, datagram));
+        self.outbox.push(from, datagram);
         Ok(())
     }
 }

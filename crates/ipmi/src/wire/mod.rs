@@ -9,6 +9,7 @@ pub mod open_session;
 pub mod rakp;
 pub mod rmcp;
 pub mod session;
+pub mod sol;
 pub mod status;
 
 use crate::ParseError;

@@ -1,5 +1,7 @@
 //! `chassis` and `power` (ipmitool's lib/ipmi_chassis.c).
 
+use std::time::Duration;
+
 use ipmi::command::chassis::{BootDevice, BootFlags, BootOptions, ChassisControl};
 use ipmi::driver::BmcError;
 use ipmi::script::SetBootDevice;
@@ -213,6 +215,17 @@ async fn selftest(context: &mut Context) -> Result<(), Failed> {
     Ok(())
 }
 
+/// Gives a BMC up to a second and a half to turn the power on again after a cycle. Scripts written for
+/// ipmitool rely on its slowness: their next command must not find the machine off.
+async fn settle(context: &mut Context) {
+    for _ in 0..15 {
+        match context.bmc.chassis_status().await {
+            Ok(status) if !status.power_on() => tokio::time::sleep(Duration::from_millis(100)).await,
+            _ => return,
+        }
+    }
+}
+
 pub(super) async fn power(context: &mut Context, rest: &[&str]) -> Result<(), Failed> {
     if let Some((control, text)) = control(rest) {
         return match context.bmc.chassis_control(control).await {
@@ -222,6 +235,9 @@ pub(super) async fn power(context: &mut Context, rest: &[&str]) -> Result<(), Fa
             Err(error) => Err(error.into()),
             Ok(_) => {
                 line(&format!("Chassis Power Control: {text}"));
+                if control == ChassisControl::PowerCycle {
+                    settle(context).await;
+                }
                 Ok(())
             }
         };

@@ -10,12 +10,14 @@ mod raw;
 mod sdr;
 mod sel;
 mod sensor;
+mod sol;
 mod time;
 mod user;
 
 use std::process::ExitCode;
 
 use ipmi::driver::{Bmc, BmcConfig, BmcError};
+use ipmi::session::Request;
 
 use crate::options::Options;
 use crate::{output, target};
@@ -42,6 +44,19 @@ const UNSUPPORTED: [&str; 19] = [
     "nm",
     "sunoem",
 ];
+
+const GROUPS: &str = "\
+Commands:
+    chassis, power      power, boot device, identify, policy
+    mc, bmc             the management controller
+    sdr, sensor         sensors
+    sel, fru            event log, inventory
+    user, lan, channel, session
+    sol                 serial console
+    dcmi                power reading
+    raw                 any request
+    exec, shell         many commands in one session
+    scan, netboot, bmcd forms of this program: see ipmi --help";
 
 /// Why a command ended badly: already told (`None`), or a text to tell; and a word for programs.
 pub(crate) struct Failed(pub(crate) Option<(&'static str, String)>);
@@ -96,6 +111,10 @@ async fn execute(options: &Options, words: &[&str]) -> Result<(), Failed> {
     let Some((group, rest)) = words.split_first() else {
         return Err(String::from("no command given; see ipmi --help").into());
     };
+    if *group == "help" {
+        output::note(GROUPS);
+        return Ok(());
+    }
     let host = options.host.as_deref().ok_or_else(|| String::from("no host given: add -H HOST"))?;
     if !matches!(*group, "exec" | "shell") {
         check(group, rest)?;
@@ -106,6 +125,9 @@ async fn execute(options: &Options, words: &[&str]) -> Result<(), Failed> {
         return many::run(options, session, &hosts, group, rest).await;
     };
     let addr = target::resolve(host, options.port).await?;
+    if *group == "sol" {
+        return sol::run(BmcConfig { addr, session }, rest).await;
+    }
     if options.json {
         output::gather();
     }
@@ -115,6 +137,7 @@ async fn execute(options: &Options, words: &[&str]) -> Result<(), Failed> {
         let outcome = match *group {
             "exec" => script(&mut context, rest).await,
             "shell" => shell(&mut context).await,
+            "dcmi" => dcmi(&mut context, rest).await,
             _ => dispatch(&mut context, group, rest).await,
         };
         context.bmc.close().await;
@@ -150,6 +173,28 @@ async fn dispatch(context: &mut Context, group: &str, rest: &[&str]) -> Result<(
     }
 }
 
+/// `dcmi power reading` (DCMI v1.5 §6.6.1).
+async fn dcmi(context: &mut Context, _rest: &[&str]) -> Result<(), Failed> {
+    let request = Request::new(0x2c, 0x02, vec![0xdc, 0x01, 0x00, 0x00]);
+    let (code, data) = context.bmc.request(request).await?;
+    output::line("");
+    if !code.is_ok() {
+        return Err(format!("DCMI request failed because: {} ({:02x})", code.text(), code.0).into());
+    }
+    let at = |n: usize| data.get(n).copied().unwrap_or(0);
+    let watts = |n: usize| u16::from_le_bytes([at(n), at(n + 1)]);
+    let long = |n: usize| u32::from_le_bytes([at(n), at(n + 1), at(n + 2), at(n + 3)]);
+    output::line(&format!("    Instantaneous power reading:              {:>8} Watts", watts(1)));
+    output::line(&format!("    Minimum during sampling period:           {:>8} Watts", watts(3)));
+    output::line(&format!("    Maximum during sampling period:           {:>8} Watts", watts(5)));
+    output::line(&format!("    Average power reading over sample period: {:>8} Watts", watts(7)));
+    output::line(&format!("    IPMI timestamp:                           {}", time::text(long(9))));
+    output::line(&format!("    Sampling period:                          {:08} Seconds.", long(13) / 1000));
+    let active = if at(17) & 0x40 != 0 { "activated" } else { "deactivated" };
+    output::line(&format!("    Power reading state is:                   {active}\n\n"));
+    Ok(())
+}
+
 /// Refuses unknown commands before a session is opened.
 fn check(group: &str, rest: &[&str]) -> Result<(), Failed> {
     match group {
@@ -165,6 +210,8 @@ fn check(group: &str, rest: &[&str]) -> Result<(), Failed> {
         "channel" => channel::check(rest),
         "session" => channel::check_session(rest),
         "raw" => raw::check(rest),
+        "sol" => sol::check(rest),
+        "dcmi" if matches!(rest, ["power", "reading", ..]) => Ok(()),
         _ if UNSUPPORTED.contains(&group) => Err(format!("{group}: not supported by this program").into()),
         _ => Err(format!("Invalid command: {group}").into()),
     }

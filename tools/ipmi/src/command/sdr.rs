@@ -547,9 +547,11 @@ async fn info(context: &mut Context) -> Result<(), Failed> {
         free => format!("{free} bytes"),
     };
     line(&format!("Free Space                          : {free}"));
-    let time = |seconds: u32| if seconds == 0 { "NA".to_owned() } else { super::time::text(seconds) };
-    line(&format!("Most recent Addition                : {}", time(info.added)));
-    line(&format!("Most recent Erase                   : {}", time(info.erased)));
+    let time = super::time::text;
+    // ipmitool shows a time only where the repository can be changed so.
+    let when = |n: u8, seconds| if info.support >> n & 1 == 1 { time(seconds) } else { "NA".to_owned() };
+    line(&format!("Most recent Addition                : {}", when(2, info.added)));
+    line(&format!("Most recent Erase                   : {}", when(3, info.erased)));
     let bit = |n: u8| if info.support >> n & 1 == 1 { "yes" } else { "no" };
     line(&format!("SDR overflow                        : {}", bit(7)));
     let update = match info.support >> 5 & 3 {

@@ -1,0 +1,112 @@
+//! `sol`: a serial console at the terminal (ipmitool's lib/ipmi_sol.c).
+
+use std::os::fd::AsFd;
+
+use ipmi::command::sol::DeactivateSol;
+use ipmi::driver::{Bmc, BmcConfig, BmcError, Sol, SolEvent};
+use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcsetattr};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::Failed;
+use crate::output::{line, note};
+
+pub(super) fn check(rest: &[&str]) -> Result<(), Failed> {
+    match rest {
+        ["activate" | "deactivate", ..] => Ok(()),
+        [word, ..] => Err(format!("Invalid SOL command: {word}").into()),
+        [] => Err(String::from("SOL Commands: activate, deactivate").into()),
+    }
+}
+
+/// The terminal without line editing; as it was when dropped.
+struct RawTerminal(Option<Termios>);
+
+impl RawTerminal {
+    fn enter() -> Self {
+        let stdin = std::io::stdin();
+        if !isatty(stdin.as_fd()) {
+            return Self(None);
+        }
+        let before = tcgetattr(stdin.as_fd()).ok();
+        if let Some(mut raw) = before.clone() {
+            raw.make_raw();
+            let _ = tcsetattr(stdin.as_fd(), OptionalActions::Now, &raw); // a terminal that refuses stays as it is
+        }
+        Self(before)
+    }
+}
+
+impl Drop for RawTerminal {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            let _ = tcsetattr(std::io::stdin().as_fd(), OptionalActions::Now, before);
+        }
+    }
+}
+
+pub(super) async fn run(config: BmcConfig, rest: &[&str]) -> Result<(), Failed> {
+    if matches!(rest, ["deactivate", ..]) {
+        let mut bmc = Bmc::connect(config).await?;
+        let outcome = bmc.execute(&DeactivateSol { instance: 1 }).await;
+        bmc.close().await;
+        return match outcome {
+            Err(BmcError::Completion(code)) if code.0 == 0x80 => {
+                note("Info: SOL payload already de-activated");
+                Ok(())
+            }
+            other => Ok(other?),
+        };
+    }
+    let mut sol = Sol::connect(config).await?;
+    note("[SOL Session operational.  Use ~. to end it]");
+    let terminal = RawTerminal::enter();
+    let outcome = converse(&mut sol).await;
+    sol.close().await;
+    drop(terminal);
+    line("");
+    outcome
+}
+
+/// Moves characters both ways until `~.` at the start of a line, or the end of the input.
+async fn converse(sol: &mut Sol) -> Result<(), Failed> {
+    let (mut stdin, mut stdout) = (tokio::io::stdin(), tokio::io::stdout());
+    let mut typed = [0; 256];
+    let (mut line_start, mut tilde, mut open) = (true, false, true);
+    loop {
+        tokio::select! {
+            event = sol.next() => match event? {
+                SolEvent::Received(characters) => {
+                    if stdout.write_all(&characters).await.is_err() || stdout.flush().await.is_err() {
+                        return Ok(()); // nobody reads any more
+                    }
+                }
+                SolEvent::Lost => note("\r\n[SOL session lost; taking it up again]\r"),
+                SolEvent::Resumed => note("\r\n[SOL session resumed]\r"),
+                _ => {}
+            },
+            read = stdin.read(&mut typed), if open => {
+                let count = read.unwrap_or(0);
+                if count == 0 {
+                    open = false;
+                    continue;
+                }
+                let mut characters = Vec::with_capacity(count + 1);
+                for c in typed.get(..count).unwrap_or_default().iter().copied() {
+                    match (tilde, c) {
+                        (true, b'.') => return Ok(()),
+                        (true, b'~') => characters.push(b'~'),
+                        (true, c) => characters.extend_from_slice(&[b'~', c]),
+                        (false, b'~') if line_start => {
+                            tilde = true;
+                            continue;
+                        }
+                        (false, c) => characters.push(c),
+                    }
+                    tilde = false;
+                    line_start = matches!(c, b'\r' | b'\n');
+                }
+                sol.send(&characters);
+            }
+        }
+    }
+}
