@@ -132,8 +132,22 @@ pub fn tftp_reads<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<Tftp
             // A window that the sender handed to the kernel whole (UDP_SEGMENT) passes a virtual link as one frame.
             for block in udp.payload.chunks(transfer.block_size + 4) {
                 if let Some((opcode, rest)) = u16_first(block) {
+                    if from_server && opcode == 3 {
+                        // Segmentation offload: one frame carries a window of packets, each as long as the block size allows.
+                        for packet in udp.payload.chunks(4 + transfer.block_size) {
+                            transfer.take(read, true, 3, packet.get(2..).unwrap_or_default());
+                        }
+                        continue;
+                    }
                     transfer.take(read, from_server, opcode, rest);
                 }
+            }
+            continue;
+        }
+        if from_server && opcode == 3 {
+            // Segmentation offload: one frame carries a window of packets, each as long as the block size allows.
+            for packet in udp.payload.chunks(4 + transfer.block_size) {
+                transfer.take(read, true, 3, packet.get(2..).unwrap_or_default());
             }
             continue;
         }
@@ -273,15 +287,18 @@ mod tests {
             udp(server, client, b"\0\x06blksize\x008\0"),
             udp(client, server, b"\0\x04\0\0"),
             udp(server, client, b"\0\x03\0\x0112345678"),
-            udp(server, client, b"\0\x03\0\x0112345678"),
+            udp(server, client, b"\0\x03\0\x0112345678\0\x03\0\x02ABCDEFGH"),
             udp((1, 4001), client, b"\0\x03\0\x02evil"),
-            udp(server, client, b"\0\x03\0\x029"),
-            udp(client, server, b"\0\x04\0\x02"),
+            udp(server, client, b"\0\x03\0\x039"),
+            udp(client, server, b"\0\x04\0\x03"),
         ];
         let reads = tftp_reads(&records);
         assert_eq!(reads.len(), 2);
         assert!(reads[0].error && !reads[0].complete);
-        assert_eq!((reads[1].file.as_str(), reads[1].octets.as_slice()), ("a.efi", b"123456789".as_slice()));
+        assert_eq!(
+            (reads[1].file.as_str(), reads[1].octets.as_slice()),
+            ("a.efi", b"12345678ABCDEFGH9".as_slice())
+        );
         assert!(reads[1].complete && !reads[1].error);
     }
 
