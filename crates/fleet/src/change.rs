@@ -14,14 +14,20 @@ impl Fleet {
     /// A person says that the evidence is right after all.
     pub(crate) fn resolve(&mut self, id: MachineId, by: &str) -> Result<Option<OrderId>, Refusal> {
         let Some(mut machine) = self.machines.get(&id).cloned() else { return Err(Refusal::Retired) };
-        if machine.lifecycle != Lifecycle::Conflict && machine.uuid.is_none() && machine.bmc_doubt.is_none() {
-            return Err(Refusal::Nothing("it is not in conflict".into()));
-        }
-        (machine.uuid, machine.conflict, machine.bmc_doubt) = (None, None, None);
-        if machine.lifecycle == Lifecycle::Conflict {
-            machine.lifecycle = Lifecycle::Adopted;
-        }
-        self.changed(machine, by, "conflict resolved; its UUID will be learned again".into());
+        let what = match (machine.lifecycle, machine.bmc_doubt.take()) {
+            (Lifecycle::Conflict, _) => {
+                (machine.uuid, machine.serial, machine.conflict) = (None, None, None);
+                machine.lifecycle = Lifecycle::Adopted;
+                "conflict resolved; its UUID and serial will be learned again"
+            }
+            (_, Some(_)) => "its BMC is its own",
+            (_, None) if machine.uuid.is_some() => {
+                machine.uuid = None;
+                "its UUID will be learned again"
+            }
+            _ => return Err(Refusal::Nothing("it is not in conflict".into())),
+        };
+        self.changed(machine, by, what.into());
         Ok(None)
     }
 

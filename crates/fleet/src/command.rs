@@ -66,7 +66,8 @@ pub enum Command {
     Cancel(Selector),
     /// After looking: thaws a frozen order, or gives a failed one again.
     Retry(Selector),
-    /// Says that the evidence is right: takes the conflict away, and the recorded UUID with it.
+    /// Says that the evidence is right: takes the conflict away and what it contradicted with it (UUID and serial),
+    /// or the doubt about a BMC, or a UUID that sightings contradict.
     Resolve(Selector),
     /// Takes machines out of service.
     Retire(Selector),

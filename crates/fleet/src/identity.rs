@@ -216,6 +216,33 @@ impl fmt::Display for OrderId {
     }
 }
 
+/// Whether a serial says anything: not the fillers that boards leave the factory with.
+pub fn is_telling_serial(serial: &str) -> bool {
+    const FILLERS: [&str; 12] = [
+        "none",
+        "n/a",
+        "na",
+        "default string",
+        "not specified",
+        "not available",
+        "not applicable",
+        "to be filled by o.e.m.",
+        "system serial number",
+        "chassis serial number",
+        "0123456789",
+        "123456789",
+    ];
+    let serial = serial.trim().to_ascii_lowercase();
+    let mut letters = serial.chars().filter(|c| !c.is_whitespace());
+    let first = letters.next();
+    first.is_some() && letters.any(|c| Some(c) != first) && !FILLERS.contains(&serial.as_str())
+}
+
+/// Whether two serials contradict each other: both say something, and not the same.
+pub fn serials_contradict(one: &str, other: &str) -> bool {
+    is_telling_serial(one) && is_telling_serial(other) && !one.trim().eq_ignore_ascii_case(other.trim())
+}
+
 /// What one packet or request tells about the machine it came from. Everything in it is unproven, except
 /// that whoever shows a claim's secret was given it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -294,6 +321,16 @@ mod tests {
         assert!(wire.matches(wire.swapped()) && wire.is_telling());
         assert!(!Uuid([0; 16]).is_telling() && !Uuid([0xff; 16]).is_telling());
         assert!(!"03000200-0400-0500-0006-000700080009".parse::<Uuid>().unwrap().is_telling());
+    }
+
+    #[test]
+    fn fillers_contradict_nothing() {
+        for filler in
+            ["", " ", "0", "00000000", "Default string", "To be filled by O.E.M.", "Not Specified", "xxxxxxx"]
+        {
+            assert!(!is_telling_serial(filler) && !serials_contradict(filler, "S1A01"), "{filler}");
+        }
+        assert!(serials_contradict("S1A01", "S1A02") && !serials_contradict("S1A01", " s1a01 "));
     }
 
     #[test]

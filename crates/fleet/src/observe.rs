@@ -177,6 +177,13 @@ pub enum Observation {
         /// What it showed.
         guid: Uuid,
     },
+    /// A BMC showed the serial of its board's product information (FRU).
+    BmcSerial {
+        /// Whose BMC we meant.
+        machine: MachineId,
+        /// What it showed.
+        serial: String,
+    },
     /// A BMC refused or failed.
     BmcError {
         /// Whose.
@@ -246,6 +253,7 @@ impl Fleet {
                 Ok(machine)
             }
             Observation::BmcIdentity { machine, guid } => self.bmc_identity(now, machine, guid),
+            Observation::BmcSerial { machine, serial } => self.bmc_serial(now, machine, &serial),
             Observation::BmcError { machine, detail } => {
                 self.machines.get(&machine).ok_or(Ignored::Unknown)?;
                 self.event(Some(machine), EventKind::BmcFailed { detail: clean(&detail, MAX_DETAIL) });

@@ -3,8 +3,9 @@
 
 use crate::attempt::Phase;
 use crate::fleet::{AlarmKind, Fleet};
-use crate::identity::{MachineId, Uuid};
+use crate::identity::{MachineId, Uuid, is_telling_serial, serials_contradict};
 use crate::observe::{Ignored, PowerAction};
+use crate::text::{MAX_NAME, clean};
 use crate::time::Timestamp;
 use crate::timeline::EventKind;
 
@@ -57,6 +58,36 @@ impl Fleet {
                 Ok(id)
             }
         }
+    }
+
+    /// A BMC showed a serial (FRU). One that contradicts the machine's is another machine's BMC: it is told nothing
+    /// until a person has looked. A machine known by its BMC alone gets the serial from it.
+    pub(crate) fn bmc_serial(
+        &mut self,
+        now: Timestamp,
+        id: MachineId,
+        serial: &str,
+    ) -> Result<MachineId, Ignored> {
+        let mut machine = self.machines.get(&id).cloned().ok_or(Ignored::Unknown)?;
+        let serial = clean(serial.trim(), MAX_NAME);
+        match machine.serial.clone() {
+            Some(known) if serials_contradict(&known, &serial) => {
+                let why = format!(
+                    "the BMC of {} shows serial {serial}, recorded is {known}: wrong BMC recorded?",
+                    machine.name
+                );
+                machine.bmc_doubt = Some(why.clone());
+                self.put_machine(machine);
+                self.alarm(now, id, AlarmKind::Bmc, why);
+                return Err(Ignored::OtherBmc);
+            }
+            None if is_telling_serial(&serial) => {
+                machine.serial = Some(serial);
+                self.put_machine(machine);
+            }
+            _ => {}
+        }
+        Ok(id)
     }
 
     /// An agent read the GUID of the BMC of the very board it runs on. Another one than is recorded means that

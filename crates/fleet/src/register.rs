@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::attempt::Phase;
 use crate::fleet::{AlarmKind, Fleet};
 use crate::identity::{ClaimSecret, Mac, MachineId, ParseError, Uuid, hex};
+use crate::identity::{is_telling_serial, serials_contradict};
 use crate::machine::{Facts, Interface, Lifecycle, Machine};
 use crate::order::{OrderState, Role};
 use crate::text::{MAX_DETAIL, clean};
@@ -118,7 +119,7 @@ impl Fleet {
         if machine.uuid.is_none() {
             machine.uuid = registration.uuid.filter(|uuid| uuid.is_telling());
         }
-        if machine.serial.is_none() && !facts.serial.is_empty() {
+        if machine.serial.is_none() && is_telling_serial(&facts.serial) {
             machine.serial = Some(facts.serial.clone());
         }
         machine.key = registration.key.or(machine.key);
@@ -194,6 +195,14 @@ impl Fleet {
         if let Some((said, known)) = uuid.and_then(|uuid| Some((uuid, machine.contradicts(uuid)?))) {
             return Some(format!(
                 "{} registered with UUID {said}, recorded is {known}: board swapped?",
+                machine.name
+            ));
+        }
+        if let Some(known) = machine.serial.as_ref().filter(|known| serials_contradict(known, &facts.serial))
+        {
+            let said = &facts.serial;
+            return Some(format!(
+                "{} registered with serial {said}, recorded is {known}: board swapped?",
                 machine.name
             ));
         }

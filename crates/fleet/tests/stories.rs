@@ -599,3 +599,30 @@ fn a_machine_switched_off_is_not_late() {
     fleet.observe(secs(3), Observation::PowerCommanded { machine, action: PowerAction::Off }).unwrap();
     assert_eq!(fleet.poll_timeout(), None);
 }
+
+// DESIGN 4: FRU serial against SMBIOS serial.
+#[test]
+fn serials_are_evidence() {
+    let (mut fleet, id) = fleet();
+    let bmc = Some(Bmc::at(ip(11)));
+    fleet.command(secs(0), "alice", Command::SetBmc { name: "kpc-01".into(), bmc }).unwrap();
+    let shows = |serial: &str| Observation::BmcSerial { machine: id, serial: serial.into() };
+    fleet.observe(secs(1), shows("Default string")).unwrap();
+    assert_eq!(fleet.machine(id).unwrap().serial, None);
+    fleet.observe(secs(1), shows("S1A01")).unwrap();
+    provision(&mut fleet, secs(2), Role::Live).unwrap();
+    let claim = fleet.claim(secs(3), &sighting(), [1; 16]).unwrap();
+    let mut other = registration(&claim);
+    other.facts.serial = "S1A02".into();
+    assert!(
+        matches!(fleet.register(secs(4), &other), Err(RegisterRefused::Conflict(why)) if why.contains("S1A02"))
+    );
+    assert_eq!(fleet.status(secs(4))[0].lifecycle, Lifecycle::Conflict);
+    assert!(matches!(fleet.decide(secs(4), &sighting()), Decision::Refuse { .. }));
+    fleet.command(secs(5), "alice", Command::Resolve("kpc-01".parse().unwrap())).unwrap();
+    fleet.observe(secs(6), shows("S1A03")).unwrap();
+    assert_eq!(fleet.observe(secs(6), shows("S1A04")), Err(Ignored::OtherBmc));
+    assert!(!fleet.is_bmc_of(id, BOARD));
+    fleet.command(secs(7), "alice", Command::Resolve("kpc-01".parse().unwrap())).unwrap();
+    assert!(fleet.is_bmc_of(id, BOARD));
+}
