@@ -64,6 +64,11 @@ pub struct Sim {
 
 impl Sim {
     pub async fn start(k_g: &str) -> Option<Self> {
+        Self::start_with(k_g, "").await
+    }
+
+    /// The same with one more line in its LAN configuration.
+    pub async fn start_with(k_g: &str, more: &str) -> Option<Self> {
         let mut command = peer("ipmi_sim")?;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
@@ -77,6 +82,7 @@ impl Sim {
             .replace("@PORT@", &port.to_string())
             .replace("@GUID@", "a123456789abcdefa123456789ab0001")
             .replace("@KG@", &key)
+            .replace("endlan", &format!("endlan\n{more}"))
             .replace("@CTL@", &control);
         std::fs::write(path.join("lan.conf"), conf).unwrap();
         std::fs::write(path.join("sim.emu"), include_str!("sim.emu")).unwrap();

@@ -12,6 +12,10 @@ const NUMBERS: u8 = 64;
 /// A number whose request was repeated is not used again while late answers may come.
 const QUARANTINE: Duration = Duration::from_secs(5);
 
+/// Repeats of a request that a BMC takes at most once. At 5 % loss one command in three million is then lost
+/// on the way; more repeats would only put the verification off.
+const SAME_DATAGRAM_REPEATS: u8 = 4;
+
 /// Names one request of one session.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct RequestId(u64);
@@ -99,7 +103,10 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    pub(crate) fn new(id: Option<RequestId>, request: Request, retry: Retry) -> Self {
+    pub(crate) fn new(id: Option<RequestId>, request: Request, mut retry: Retry) -> Self {
+        if request.repeat == Repeat::SameDatagram {
+            retry.left = retry.left.min(SAME_DATAGRAM_REPEATS);
+        }
         Self { id, request, retry, datagram: Vec::new() }
     }
 }

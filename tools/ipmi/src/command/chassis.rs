@@ -218,11 +218,14 @@ async fn selftest(context: &mut Context) -> Result<(), Failed> {
 /// Gives a BMC up to a second and a half to turn the power on again after a cycle. Scripts written for
 /// ipmitool rely on its slowness: their next command must not find the machine off.
 async fn settle(context: &mut Context) {
-    for _ in 0..15 {
+    let mut off = false;
+    for poll in 0..15 {
         match context.bmc.chassis_status().await {
-            Ok(status) if !status.power_on() => tokio::time::sleep(Duration::from_millis(100)).await,
-            _ => return,
+            Ok(status) if status.power_on() && (off || poll >= 3) => return,
+            Ok(status) => off |= !status.power_on(),
+            Err(_) => return,
         }
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
