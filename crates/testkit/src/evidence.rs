@@ -129,22 +129,6 @@ pub fn tftp_reads<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<Tftp
             continue; // another transfer identifier (RFC 1350 §4)
         }
         if from_server && opcode == 3 {
-            // A window that the sender handed to the kernel whole (UDP_SEGMENT) passes a virtual link as one frame.
-            for block in udp.payload.chunks(transfer.block_size + 4) {
-                if let Some((opcode, rest)) = u16_first(block) {
-                    if from_server && opcode == 3 {
-                        // Segmentation offload: one frame carries a window of packets, each as long as the block size allows.
-                        for packet in udp.payload.chunks(4 + transfer.block_size) {
-                            transfer.take(read, true, 3, packet.get(2..).unwrap_or_default());
-                        }
-                        continue;
-                    }
-                    transfer.take(read, from_server, opcode, rest);
-                }
-            }
-            continue;
-        }
-        if from_server && opcode == 3 {
             // Segmentation offload: one frame carries a window of packets, each as long as the block size allows.
             for packet in udp.payload.chunks(4 + transfer.block_size) {
                 transfer.take(read, true, 3, packet.get(2..).unwrap_or_default());
