@@ -40,6 +40,18 @@ pub(crate) struct Provision {
     pub(crate) stagger_ms: Option<u64>,
     /// Start no further machine after this many failures.
     pub(crate) max_failures: usize,
+    /// Whether registered machines, each named, are done again (`reinstall`).
+    #[serde(default)]
+    pub(crate) again: bool,
+}
+
+/// What `POST /v1/provision` answers.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Started {
+    /// The machines whose orders were given.
+    pub(crate) machines: Vec<String>,
+    /// The machines that got none, with the reason.
+    pub(crate) refused: Vec<RefusedMachine>,
 }
 
 /// What `POST /v1/plan` answers.
