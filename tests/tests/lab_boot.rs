@@ -42,7 +42,7 @@ fn run(flags: &[&str]) -> Option<tempfile::TempDir> {
     }
     let dir = tempfile::Builder::new().prefix("kpc-lab").tempdir().unwrap();
     let mut command = Command::new(kpc_tests::binary("kpc"));
-    command.args(["lab", "up", "--once", "-n", "1", "--dir"]).arg(dir.path()).args(flags);
+    command.args(["lab", "up", "--once", "--timeout", "900s", "-n", "1", "--dir"]).arg(dir.path()).args(flags);
     let output = command.env("KPC_LAB_PARTS", place).output().unwrap();
     let console = Console::read(&dir.path().join("logs/lab-01.serial.log"));
     assert!(

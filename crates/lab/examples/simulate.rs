@@ -3,7 +3,13 @@
 //! ```console
 //! # cargo run -p kpc-lab --features simulated --example simulate -- kpc=target/lab/kpc n=100 [in-flight=1000]
 //! ```
-#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::disallowed_methods
+)]
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -33,8 +39,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let lab = SimulatedLab::up(&SimulatedConfig::new(&dir, number("n=", 100), "admin", PASSWORD))?;
     println!("{:6.2} {} machines stand, powered off", start.elapsed().as_secs_f64(), lab.machines().len());
     let (config, socket) = write_files(&lab, &dir)?;
+    let level = value("log-level=").unwrap_or("warn".into());
     let mut serve = lab.network().deploy.command(value("kpc=").unwrap_or("target/lab/kpc".into()));
-    serve.arg("serve").arg("--config").arg(config).args(["--log-level", "warn"]);
+    serve.arg("serve").arg("--config").arg(config).args(["--log-level", &level]);
     let mut serve = Process::spawn("kpc serve", serve, &dir.join("logs/kpc-serve.log"))?;
     while UnixStream::connect(&socket).is_err() {
         serve.check()?;
@@ -82,6 +89,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let status = std::fs::read_to_string(format!("/proc/{}/status", serve.id()))?;
     println!("       kpc serve: {}", status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or("?"));
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", serve.id()))?;
+    let ticks: Vec<f64> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    println!("       kpc serve: CPU user {:.1} s, system {:.1} s", ticks[10] / 100.0, ticks[11] / 100.0);
     if progress.registered() == lab.machines().len() { Ok(()) } else { Err("not all registered".into()) }
 }
 

@@ -29,8 +29,10 @@ pub(super) fn up(dir: &Path, machines: &[SimulatedMachine]) -> Result<(Network, 
         ip("route add local 10.76.0.0/16 dev lo")?;
         ip(&format!("link set {INTERFACE} promisc on"))?;
         // A frame to another MAC is somebody else's (PACKET_OTHERHOST) and would be dropped by IP.
-        let rule = "table netdev lab { chain any { type filter hook ingress device \"eth0\" priority 0; \
-                    meta pkttype other meta pkttype set host; } }";
+        let rule = format!(
+            "table netdev lab {{\nchain any {{\ntype filter hook ingress device \"{INTERFACE}\" priority 0;\n\
+             meta pkttype other meta pkttype set host;\n}}\n}}\n"
+        );
         let file = dir.join("logs/any-mac.nft");
         std::fs::write(&file, rule).map_err(LabError::io(format!("write {}", file.display())))?;
         run(Command::new("nft").arg("-f").arg(&file)).map(drop)

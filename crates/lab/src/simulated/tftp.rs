@@ -13,11 +13,12 @@ const ATTEMPTS: u32 = 6;
 /// Reads `file` from `server` into memory.
 pub(super) async fn read(from: Ipv4Addr, server: Ipv4Addr, file: &str) -> Result<Vec<u8>, String> {
     let socket = UdpSocket::bind((from, 0)).await.map_err(|error| format!("bind {from}: {error}"))?;
-    let mut last = vec![0, 1];
-    last.extend(file.bytes());
-    last.extend(b"\0octet\0blksize\0");
-    last.extend(BLOCK.to_string().bytes());
-    last.push(0);
+    let mut request = vec![0, 1];
+    request.extend(file.bytes());
+    request.extend(b"\0octet\0blksize\0");
+    request.extend(BLOCK.to_string().bytes());
+    request.push(0);
+    let mut last = request.clone();
     let mut peer = SocketAddr::from((server, 69));
     let (mut contents, mut expected, mut block) = (Vec::new(), 1_u16, 512);
     let mut datagram = vec![0; 4 + BLOCK];
@@ -63,6 +64,12 @@ pub(super) async fn read(from: Ipv4Addr, server: Ipv4Addr, file: &str) -> Result
                     block = BLOCK;
                 }
                 last = vec![0, 4, 0, 0];
+            }
+            // The server forgot a first request in favour of its repetition (RFC 1350 §4): ask again.
+            [0, 5, 0, 5, ..] if contents.is_empty() && attempts < ATTEMPTS - 1 => {
+                attempts += 1;
+                peer = SocketAddr::from((server, 69));
+                last.clone_from(&request);
             }
             [0, 5, _, code, ..] => return Err(format!("TFTP {file}: error {code}")),
             _ => {}
