@@ -256,10 +256,33 @@ impl Fleet {
             Observation::BmcSerial { machine, serial } => self.bmc_serial(now, machine, &serial),
             Observation::BmcError { machine, detail } => {
                 self.machines.get(&machine).ok_or(Ignored::Unknown)?;
-                self.event(Some(machine), EventKind::BmcFailed { detail: clean(&detail, MAX_DETAIL) });
+                let detail = clean(&detail, MAX_DETAIL);
+                self.event(Some(machine), EventKind::BmcFailed { detail: detail.clone() });
+                self.power_failed(machine, now, &detail);
                 Ok(machine)
             }
         }
+    }
+
+    /// Under an armed order nothing but its power moves a machine that has not been heard: a BMC that refuses is
+    /// where its boot has stopped.
+    fn power_failed(&mut self, id: MachineId, now: Timestamp, detail: &str) {
+        let armed = self.latest_order(id).is_some_and(|order| matches!(order.state, OrderState::Armed));
+        let heard = self
+            .attempts
+            .get(&id)
+            .and_then(|attempt| attempt.phase())
+            .is_some_and(|phase| phase > Phase::PowerVerified);
+        if !armed || heard {
+            return;
+        }
+        if !self.attempts.contains_key(&id) {
+            self.begin_attempt(id, now);
+        }
+        if let Some(attempt) = self.attempts.get_mut(&id) {
+            attempt.stalled = Some(format!("power: {detail}"));
+        }
+        self.time_attempt(id);
     }
 
     /// Whose sighting this is, or why it counts for nobody; a contradiction raises an alarm.

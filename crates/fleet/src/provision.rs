@@ -111,6 +111,8 @@ impl Fleet {
         what: (String, Role, Option<String>, Option<String>),
     ) -> OrderId {
         let (profile, role, disk, wipe) = what;
+        // What an earlier order's boot had reached says nothing of this one.
+        self.attempts.remove(&machine);
         let expires = (role == Role::Install).then(|| now.plus(self.config.order_lifetime));
         let by = by.to_owned();
         let state = OrderState::Armed;
