@@ -202,6 +202,7 @@ impl<S: Source> Shard<S> {
             last: known.map(|length| last_block(length, block_size)),
         };
         let content = self.content(opened.body, mode, block_size);
+        self.feeds += usize::from(!content.is_contiguous());
         let segmented = content.is_contiguous() && fitting.is_some_and(|most| block_size <= most);
         let sender = Sender::new(now, &config);
         (Half::Read(Read { sender, content, segmented, starved: false }), block_size, options, length)

@@ -54,6 +54,8 @@ pub(super) struct Shard<S> {
     pub(super) opens: JoinSet<(TransferId, Ready)>,
     pub(super) writes: JoinSet<Written>,
     pub(super) next_port: usize,
+    /// Transfers that read a stream.
+    pub(super) feeds: usize,
     /// Transfers that may have something to send.
     queue: VecDeque<usize>,
     timers: BinaryHeap<Reverse<(Instant, usize, TransferId)>>,
@@ -86,6 +88,7 @@ impl<S: Source> Shard<S> {
             opens: JoinSet::new(),
             writes: JoinSet::new(),
             next_port: 0,
+            feeds: 0,
             queue: VecDeque::new(),
             timers: BinaryHeap::new(),
             sleep: Box::pin(tokio::time::sleep_until((now + IDLE).into())),
@@ -121,7 +124,10 @@ impl<S: Source> Shard<S> {
                 self.wake_starved();
             }
             self.fire_timers(now);
-            while self.flush_queue(now) && self.poll_feeds(cx) {}
+            self.flush_queue(now);
+            while self.feeds > 0 && self.poll_feeds(cx) {
+                self.flush_queue(now);
+            }
             self.poll_blocked(cx);
             if self.is_over(now) {
                 return Ok(Poll::Ready(()));
@@ -278,9 +284,8 @@ impl<S: Source> Shard<S> {
         }
     }
 
-    /// Sends what the engines want sent; `true` if a transfer waits for its source.
-    fn flush_queue(&mut self, now: Instant) -> bool {
-        let mut starved = false;
+    /// Sends what the engines want sent.
+    fn flush_queue(&mut self, now: Instant) {
         for _ in 0..self.queue.len() {
             let Some(slot) = self.queue.pop_front() else { break };
             let Some(transfer) = self.transfers.get_mut(slot).and_then(Option::as_mut) else { continue };
@@ -301,8 +306,7 @@ impl<S: Source> Shard<S> {
                 self.timers.push(Reverse((deadline, slot, transfer.id)));
             }
             match flushed {
-                Flushed::Done => {}
-                Flushed::Starved => starved = true,
+                Flushed::Done | Flushed::Starved => {}
                 Flushed::Blocked => self.wake(slot),
                 Flushed::Failed(why) => {
                     let index = transfer.port;
@@ -314,7 +318,6 @@ impl<S: Source> Shard<S> {
         for port in self.ports.iter_mut().filter(|port| !port.blocked) {
             port.flush();
         }
-        starved
     }
 
     /// Goes on where the kernel took no more, once it does.
@@ -367,8 +370,10 @@ impl<S: Source> Shard<S> {
         self.free.push(slot);
         self.by_peer.remove(&transfer.peer);
         self.server.finish(transfer.peer, Some(transfer.id));
-        if let Half::Read(Read { content: Content::File { id, .. }, .. }) = &transfer.half {
-            self.cache.close(*id);
+        match &transfer.half {
+            Half::Read(Read { content: Content::File { id, .. }, .. }) => self.cache.close(*id),
+            Half::Read(Read { content: Content::Feed(_), .. }) => self.feeds -= 1,
+            _ => {}
         }
         if let Some(cause) = cause.or_else(|| transfer.cause()) {
             (self.events)(transfer.finished(cause, now.saturating_duration_since(transfer.started)));

@@ -62,7 +62,7 @@ impl Transfer {
     /// How it ended; `None` while it goes on.
     pub(super) fn cause(&self) -> Option<Cause> {
         let (outcome, begun) = match &self.half {
-            Half::Read(read) => (read.sender.outcome()?, read.sender.acked() > 0),
+            Half::Read(read) => (read.sender.outcome()?, read.sender.is_answered()),
             Half::Write(write) => (write.outcome()?, true),
         };
         Some(match outcome {
