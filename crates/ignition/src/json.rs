@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use crate::report::Path;
 use crate::tree::{Kind, MAX_SOURCE, Span, Tree};
 
 /// Go's `maxNestingDepth`.
@@ -22,13 +23,24 @@ pub enum SyntaxError {
     TooDeep(u32),
     /// More than 2 GiB.
     TooLong,
+    /// Mostly brackets and commas: reading it would take many times its size.
+    TooDense(u32),
+}
+
+/// A syntax error and what was being read.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Broken {
+    /// The error.
+    pub error: SyntaxError,
+    /// The value that was being read.
+    pub path: Path,
 }
 
 impl SyntaxError {
     /// The octet the error is at, if it is not the end of the document.
     pub fn offset(self) -> Option<u32> {
         match self {
-            Self::UnexpectedCharacter(_, _, at) | Self::TooDeep(at) => Some(at),
+            Self::UnexpectedCharacter(_, _, at) | Self::TooDeep(at) | Self::TooDense(at) => Some(at),
             Self::UnexpectedEnd | Self::TooLong => None,
         }
     }
@@ -42,6 +54,7 @@ impl std::fmt::Display for SyntaxError {
                 write!(f, "invalid character {found:?} {reading}")
             }
             Self::TooDeep(_) => f.write_str("jsontext: exceeded max depth"),
+            Self::TooDense(_) => f.write_str("jsontext: the document is mostly brackets and commas"),
             Self::TooLong => f.write_str("jsontext: document longer than 2 GiB"),
         }
     }
@@ -69,18 +82,27 @@ pub(crate) fn text(source: &[u8]) -> Cow<'_, str> {
 /// # Errors
 /// The first place where the octets stop being JSON.
 pub fn parse(source: &[u8]) -> Result<Tree<'_>, SyntaxError> {
-    parse_text(text(source))
+    parse_text(text(source)).map_err(|broken| broken.error)
 }
 
-pub(crate) fn parse_text(source: Cow<'_, str>) -> Result<Tree<'_>, SyntaxError> {
+pub(crate) fn parse_text(source: Cow<'_, str>) -> Result<Tree<'_>, Broken> {
     if source.len() > MAX_SOURCE {
-        return Err(SyntaxError::TooLong);
+        return Err(Broken { error: SyntaxError::TooLong, path: Path::root() });
     }
     // The reader borrows the text; the tree gets it back once it is done.
     let mut tree = Tree::new(Cow::Borrowed(""));
-    Reader { text: &source, at: 0 }.document(&mut tree)?;
-    tree.set_source(source);
-    Ok(tree)
+    tree.reserve(source.len());
+    let mut open = Vec::new();
+    match (Reader { text: &source, at: 0 }).document(&mut tree, &mut open) {
+        Ok(()) => {
+            tree.set_source(source);
+            Ok(tree)
+        }
+        Err(error) => {
+            tree.set_source(source);
+            Err(Broken { error, path: tree.open_path(open.iter().map(|(node, _)| *node)) })
+        }
+    }
 }
 
 struct Reader<'s> {
@@ -89,9 +111,12 @@ struct Reader<'s> {
 }
 
 impl Reader<'_> {
-    fn document(&mut self, tree: &mut Tree<'_>) -> Result<(), SyntaxError> {
-        let mut open: Vec<(u32, bool)> = Vec::new();
+    /// Reads everything; `open` are the containers around the place it stops at.
+    fn document(&mut self, tree: &mut Tree<'_>, open: &mut Vec<(u32, bool)>) -> Result<(), SyntaxError> {
         'value: loop {
+            if tree.is_too_dense(self.text.len()) {
+                return Err(SyntaxError::TooDense(self.at as u32));
+            }
             let start = self.at_token();
             match self.byte() {
                 Some(b'{') => {

@@ -7,22 +7,26 @@ pub mod clc;
 pub mod convert;
 pub mod data_url;
 pub mod decode;
+pub mod diff;
 mod encode;
+pub mod explain;
 #[cfg(feature = "yaml")]
 pub mod files;
 #[cfg(feature = "yaml")]
 pub mod fuze;
 pub mod json;
+pub mod lint;
 pub mod merge;
-#[cfg(feature = "butane")]
 mod mode;
 #[cfg(feature = "yaml")]
 mod origins;
 mod parse;
 mod partition;
 mod path;
+pub mod redact;
 pub mod report;
 pub mod resolved;
+pub mod schema;
 #[cfg(feature = "yaml")]
 mod size;
 mod source;
@@ -33,6 +37,7 @@ mod url;
 pub mod v1;
 pub mod v2;
 pub mod v3;
+pub mod variables;
 mod version;
 #[cfg(feature = "yaml")]
 pub mod yaml;

@@ -2,7 +2,7 @@
 
 use crate::decode::{Cx, Decode, Format};
 use crate::encode::{Encode as _, Style, Writer};
-use crate::json::{self, SyntaxError};
+use crate::json::{self, Broken};
 use crate::report::{At, Entry, Lines, Path, Report, Severity};
 use crate::tree::{Cursor, Kind, Span, Tree};
 use crate::version::SpecVersion;
@@ -35,7 +35,7 @@ impl Config {
     /// use ignition::Config;
     /// let (config, report) = Config::parse(br#"{"ignition":{"version":"3.4.0"},"bogus":1}"#).unwrap();
     /// assert_eq!(config.version.to_string(), "3.4.0");
-    /// assert_eq!(report.entries()[0].to_string(), "warning at $.bogus, line 1 column 41: unused key bogus");
+    /// assert_eq!(report.entries()[0].to_string(), "warning at $.bogus, line 1 column 33: unused key bogus");
     /// ```
     ///
     /// # Errors
@@ -75,6 +75,11 @@ impl Config {
 ///
 /// The config is there as soon as its types were right, even if rules are broken.
 pub fn check(source: &[u8]) -> (Option<Config>, Report) {
+    check_and(source, |_, _| {})
+}
+
+/// As [`check`]; `more` adds what else is to be said about a valid config.
+pub(crate) fn check_and(source: &[u8], more: impl Fn(&Config, &mut Report)) -> (Option<Config>, Report) {
     let mut report = Report::default();
     let text = json::text(source);
     if let Some((code, message)) = not_a_config(&text) {
@@ -86,30 +91,36 @@ pub fn check(source: &[u8]) -> (Option<Config>, Report) {
         Err(why) => return (None, json_syntax(source, why)),
     };
     let config = read(&tree, &mut report);
-    if let Some(config) = config.as_ref().filter(|_| !report.is_fatal()) {
-        config.validate(&mut report);
+    let readable = !report.is_fatal();
+    if let Some(config) = &config {
+        let mut rules = Report::default();
+        config.validate(&mut rules);
+        report.append_unread(rules);
+        if !report.is_fatal() {
+            more(config, &mut report);
+        }
     }
     report.locate(&tree);
-    (config, report)
+    (config.filter(|_| readable), report)
 }
 
 fn read(tree: &Tree<'_>, report: &mut Report) -> Option<Config> {
     let version = version(tree, report)?;
     let body = match version {
-        SpecVersion::V1 => Body::V1(decode(tree, 0, report)?),
-        SpecVersion::V2(minor) => Body::V2(decode(tree, minor.number(), report)?),
-        SpecVersion::V3(minor) => Body::V3(decode(tree, minor.number(), report)?),
+        SpecVersion::V1 => Body::V1(decode(tree, 0, report)),
+        SpecVersion::V2(minor) => Body::V2(decode(tree, minor.number(), report)),
+        SpecVersion::V3(minor) => Body::V3(decode(tree, minor.number(), report)),
     };
     Some(Config { version, body })
 }
 
-fn decode<T: Decode>(tree: &Tree<'_>, level: u8, report: &mut Report) -> Option<T> {
+fn decode<T: Decode>(tree: &Tree<'_>, level: u8, report: &mut Report) -> T {
     let mut config = T::default();
     if let Some(root) = tree.root() {
         let mut cx = Cx::new(report, Format::Json, level, tree.source().len());
         config.decode(&mut cx, root, &At::ROOT);
     }
-    (!report.is_fatal()).then_some(config)
+    config
 }
 
 /// Text that is meant for somebody else, or nothing at all.
@@ -196,23 +207,23 @@ pub(crate) fn is_semver(text: &str) -> bool {
 }
 
 /// A report of one syntax error.
-fn syntax(code: &'static str, message: String, source: &str, offset: u32) -> Report {
+fn syntax(code: &'static str, message: String, source: &str, offset: u32, path: Path) -> Report {
     let span = Span { start: offset, end: (offset + 1).min(source.len() as u32) };
     let place = Some(Lines::new(source).place(None, span));
     let mut report = Report::default();
-    report.push(Entry { severity: Severity::Error, code, message, path: Path::root(), place, hint: None });
+    report.push(Entry { severity: Severity::Error, code, message, path, place, hint: None });
     report
 }
 
-pub(crate) fn json_syntax(source: &[u8], why: SyntaxError) -> Report {
+pub(crate) fn json_syntax(source: &[u8], why: Broken) -> Report {
     let text = json::text(source);
-    let offset = why.offset().unwrap_or(text.len() as u32);
-    syntax("json-syntax", why.to_string(), &text, offset)
+    let offset = why.error.offset().unwrap_or(text.len() as u32);
+    syntax("json-syntax", why.error.to_string(), &text, offset, why.path)
 }
 
 #[cfg(feature = "yaml")]
 pub(crate) fn yaml_syntax(source: &[u8], why: &crate::yaml::YamlError) -> Report {
-    syntax("yaml-syntax", why.to_string(), &json::text(source), why.offset)
+    syntax("yaml-syntax", why.to_string(), &json::text(source), why.offset, why.path.clone())
 }
 
 impl std::fmt::Display for Entry {

@@ -258,6 +258,20 @@ impl Report {
         }
     }
 
+    /// Adds findings of a later stage, but for those about values that could not be read: their absence is no
+    /// finding of its own.
+    pub(crate) fn append_unread(&mut self, later: Self) {
+        let errors = self.entries.iter().filter(|entry| entry.severity == Severity::Error);
+        let unread: Vec<Path> = errors.map(|entry| entry.path.clone()).collect();
+        self.dropped += later.dropped;
+        for entry in later.entries {
+            let blamed = |path: &Path| path.0.starts_with(&entry.path.0) || entry.path.0.starts_with(&path.0);
+            if !unread.iter().any(blamed) {
+                self.push(entry);
+            }
+        }
+    }
+
     /// Gives every finding without a place the place of its path, or of the nearest value above it.
     pub(crate) fn locate(&mut self, tree: &Tree<'_>) {
         if self.entries.iter().all(|entry| entry.place.is_some()) {
@@ -332,10 +346,14 @@ impl<'s> Lines<'s> {
         (line as u32, column as u32 + 1)
     }
 
+    /// The octet a line counted from 1 begins at.
+    pub fn start(&self, line: u32) -> u32 {
+        self.starts.get(line.saturating_sub(1) as usize).copied().unwrap_or_default()
+    }
+
     /// The text of a line counted from 1, without its end.
     pub fn text(&self, line: u32) -> &'s str {
-        let start = self.starts.get(line.saturating_sub(1) as usize).copied().unwrap_or_default() as usize;
-        let rest = self.source.get(start..).unwrap_or_default();
+        let rest = self.source.get(self.start(line) as usize..).unwrap_or_default();
         rest.split('\n').next().unwrap_or_default().trim_end_matches('\r')
     }
 

@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use crate::report::{Path, Step};
+
 /// A range of octets in the source text.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Hash)]
 pub struct Span {
@@ -36,6 +38,7 @@ pub enum Kind {
 }
 
 /// An explicit YAML tag.
+#[cfg(feature = "yaml")]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum Tag {
     #[default]
@@ -60,6 +63,7 @@ pub(crate) const MAX_SOURCE: usize = (POOL - 1) as usize;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Node {
     pub(crate) kind: Kind,
+    #[cfg(feature = "yaml")]
     pub(crate) tag: Tag,
     pub(crate) span: Span,
     /// Index after this node's subtree.
@@ -99,7 +103,15 @@ impl<'a> Tree<'a> {
     /// Appends a node without children and without text.
     pub(crate) fn push(&mut self, kind: Kind, span: Span) -> u32 {
         let index = self.nodes.len() as u32;
-        self.nodes.push(Node { kind, tag: Tag::None, span, next: index + 1, text: 0, len: 0 });
+        self.nodes.push(Node {
+            kind,
+            #[cfg(feature = "yaml")]
+            tag: Tag::None,
+            span,
+            next: index + 1,
+            text: 0,
+            len: 0,
+        });
         index
     }
 
@@ -140,6 +152,38 @@ impl<'a> Tree<'a> {
         }
     }
 
+    /// Whether the tree has grown beyond its share of the memory: four times its source, and 4 MiB.
+    pub(crate) fn is_too_dense(&self, source: usize) -> bool {
+        self.nodes.len() * size_of::<Node>() > source * 4 + (4 << 20)
+    }
+
+    /// Makes room for what a document of this size usually needs; what is not used is never touched.
+    pub(crate) fn reserve(&mut self, source: usize) {
+        self.nodes.reserve_exact(source / 8 + 16);
+    }
+
+    /// The place that is being read while these containers are open.
+    pub(crate) fn open_path(&self, open: impl Iterator<Item = u32>) -> Path {
+        let open: Vec<u32> = open.collect();
+        let mut steps = Vec::new();
+        for (depth, container) in open.iter().enumerate() {
+            let stop = open.get(depth + 1).copied().unwrap_or(self.nodes.len() as u32);
+            let (mut child, mut count, mut last) = (container + 1, 0_u32, None);
+            while child < stop {
+                last = Some(child);
+                child = self.node(child).next;
+                count += 1;
+            }
+            let inside = depth + 1 < open.len();
+            if self.node(*container).kind == Kind::Array {
+                steps.push(Step::Index(count));
+            } else if let Some(key) = last.filter(|_| inside || count % 2 == 1) {
+                steps.push(Step::Key(self.text(self.node(key)).into()));
+            }
+        }
+        Path(steps)
+    }
+
     /// Ends the container `index` at octet `end`.
     pub(crate) fn close(&mut self, index: u32, end: u32) {
         let next = self.nodes.len() as u32;
@@ -152,6 +196,7 @@ impl<'a> Tree<'a> {
     fn node(&self, index: u32) -> Node {
         self.nodes.get(index as usize).copied().unwrap_or(Node {
             kind: Kind::Null,
+            #[cfg(feature = "yaml")]
             tag: Tag::None,
             span: Span::default(),
             next: index + 1,
@@ -202,6 +247,7 @@ impl<'t> Cursor<'t> {
         self.node().kind == Kind::Alias
     }
 
+    #[cfg(feature = "yaml")]
     pub(crate) fn tag(self) -> Tag {
         self.target().node().tag
     }
@@ -222,6 +268,11 @@ impl<'t> Cursor<'t> {
     pub(crate) fn weight(self) -> u32 {
         let here = self.target();
         here.node().next - here.index
+    }
+
+    /// A piece of the source.
+    pub(crate) fn source_text(self, span: Span) -> &'t str {
+        self.tree.source.get(span.start as usize..span.end as usize).unwrap_or_default()
     }
 
     /// The elements of a list; none for anything else.

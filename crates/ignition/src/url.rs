@@ -190,15 +190,6 @@ impl Url {
         Ok(url)
     }
 
-    /// Host name without port and brackets.
-    pub(crate) fn hostname(&self) -> &[u8] {
-        let host = self.host.as_slice();
-        if let Some(rest) = host.strip_prefix(b"[") {
-            return rest.split(|byte| *byte == b']').next().unwrap_or_default();
-        }
-        host.split(|byte| *byte == b':').next().unwrap_or_default()
-    }
-
     /// The first value of a query parameter, or `None` if the query has no such name.
     pub(crate) fn query(&self, name: &str) -> Option<String> {
         self.raw_query.split('&').filter(|pair| !pair.contains(';')).find_map(|pair| {

@@ -48,7 +48,7 @@ fn errors_name_the_line() {
     assert_eq!(
         lines,
         [
-            "error at $.systemd.units.0.enabled, line 4 column 16: unused key enabled (did you mean `enable`?)",
+            "error at $.systemd.units.0.enabled, line 4 column 7: unused key enabled (did you mean `enable`?)",
             "error at $.systemd.units.1.enable, line 6 column 15: expected true or false, found string `maybe`",
         ]
     );

@@ -4,24 +4,30 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-/// Validates and transpiles Ignition configs.
+/// Validates, merges, converts and transpiles Ignition configs.
 #[derive(Debug, Parser)]
 #[command(version, about, after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) verb: Verb,
-    /// Form of the findings.
-    #[arg(long, global = true, value_enum, default_value = "text")]
+    /// Form of the findings: text on standard error, json and sarif on standard output.
+    #[arg(long, global = true, value_enum, default_value = "text", env = "IGN_REPORT")]
     pub(crate) report: ReportForm,
 }
 
 const EXAMPLES: &str = "\
 EXAMPLES:
     ign validate node.ign                      say everything that is wrong, with line and column
-    ign validate --report json - <node.ign     the same for programs
+    ign validate --lint --report sarif *.bu    the same and what looks like a mistake, for a code review
     ign merge base.ign rack.ign node.ign       one config of three, the last wins
     ign convert --to 3.4.0 node.ign            the same config in another version, or what would be lost
-    ign transpile --dialect fuze node.yaml     Fuze to Ignition 2.0.0, as bootcfg v0.4.0 did";
+    ign transpile -d files base.bu node.bu     Butane to Ignition, the second merged into the first
+    ign transpile --dialect fuze node.yaml     Fuze to Ignition 2.0.0, as bootcfg v0.4.0 did
+    ign diff old.ign new.ign                   what a machine would notice of a change
+    ign explain unit-no-install                what a finding means and what to do
+    ign schema fcos-1.5.0                      a JSON Schema for editors
+
+Exits with 0 if all is well, 1 if an input is invalid or differs, 2 if the command line is wrong.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -66,10 +72,33 @@ pub(crate) enum Verb {
     },
     /// Makes Ignition from YAML.
     Transpile {
-        /// The file; `-` is standard input.
-        file: PathBuf,
+        /// Files; `-` is standard input. The configs of later ones are merged into those of earlier ones.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
         #[command(flatten)]
         source: Source,
+        /// Contents are never compressed.
+        #[arg(long)]
+        no_compression: bool,
+    },
+    /// Says what differs in meaning between two configs, after they were transpiled.
+    Diff {
+        /// The first.
+        old: PathBuf,
+        /// The second.
+        new: PathBuf,
+        #[command(flatten)]
+        source: Source,
+    },
+    /// Says what the code of a finding means and what to do about it; lists the codes without one.
+    Explain {
+        /// The code, such as unit-no-install.
+        code: Option<String>,
+    },
+    /// Prints the JSON Schema of a version or dialect.
+    Schema {
+        /// 1, 2.0.0 to 3.7.0-experimental, VARIANT-VERSION of Butane such as fcos-1.5.0, fuze or clc.
+        of: String,
     },
 }
 
@@ -81,17 +110,23 @@ pub(crate) struct Source {
     /// Directory of the local files that YAML refers to.
     #[arg(long, short = 'd')]
     pub(crate) files_dir: Option<PathBuf>,
-    /// openshift: prints the Ignition config alone, without its MachineConfig.
+    /// openshift: the Ignition config alone, without its MachineConfig.
     #[arg(long)]
     pub(crate) raw: bool,
     /// Container Linux Config: the platform whose addresses dynamic data stands for.
     #[arg(long)]
     pub(crate) platform: Option<String>,
+    /// Says what looks like a mistake as well: units, quadlets, modes.
+    #[arg(long)]
+    pub(crate) lint: bool,
+    /// Puts VALUE where the YAML says @{NAME}.
+    #[arg(long = "var", value_name = "NAME=VALUE")]
+    pub(crate) variables: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum Dialect {
-    /// Ignition for JSON, Fuze for YAML.
+    /// By what the text looks like.
     Auto,
     /// JSON of any specification version.
     Ignition,
@@ -105,8 +140,10 @@ pub(crate) enum Dialect {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum ReportForm {
-    /// One line per finding.
+    /// The finding, and the line it is about with the place underlined.
     Text,
     /// One JSON object per file.
     Json,
+    /// SARIF 2.1.0, one document.
+    Sarif,
 }

@@ -9,15 +9,17 @@ use ignition::files::{Files, FilesError, TreeEntry, TreeKind};
 
 /// Files below one directory.
 #[derive(Debug)]
-pub(crate) struct FilesDir(PathBuf);
+pub(crate) struct FilesDir(Option<PathBuf>);
 
 impl FilesDir {
-    pub(crate) fn new(directory: &Path) -> Self {
-        Self(directory.to_owned())
+    /// Without a directory there are no local files.
+    pub(crate) fn new(directory: Option<&Path>) -> Self {
+        Self(directory.map(Path::to_owned))
     }
 
     /// The real path of a name, if it stays below the directory.
     fn find(&self, name: &str) -> Result<PathBuf, FilesError> {
+        let base = self.0.as_deref().ok_or(FilesError::NoDirectory)?;
         let mut depth = 0_usize;
         for part in Path::new(name.trim_start_matches('/')).components() {
             match part {
@@ -26,9 +28,9 @@ impl FilesDir {
                 Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
             }
         }
-        let path = self.0.join(name.trim_start_matches('/'));
+        let path = base.join(name.trim_start_matches('/'));
         let real = path.canonicalize().map_err(|why| explain(&path, &why))?;
-        let base = self.0.canonicalize().map_err(|why| explain(&self.0, &why))?;
+        let base = base.canonicalize().map_err(|why| explain(base, &why))?;
         if real.starts_with(&base) { Ok(real) } else { Err(FilesError::Escape) }
     }
 }

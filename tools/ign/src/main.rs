@@ -5,13 +5,15 @@ mod args;
 mod config;
 mod files;
 mod print;
+mod sarif;
+mod source;
 mod verbs;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
-/// 0 valid or done, 1 invalid or failed, 2 usage.
+/// 0 valid or done, 1 invalid, failed or different, 2 usage.
 fn main() -> ExitCode {
     let job = match config::Job::try_from(args::Args::parse()) {
         Ok(job) => job,

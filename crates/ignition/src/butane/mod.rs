@@ -25,7 +25,7 @@ use crate::encode::{Encode as _, Style, Writer};
 use crate::files::{Files, NoFiles};
 use crate::merge::merge_v3;
 use crate::origins::{self, Origins};
-use crate::report::{At, Path, Report, Severity};
+use crate::report::{At, Report};
 use crate::tree::{Kind, Tree};
 use crate::v3;
 use crate::version::SpecVersion;
@@ -40,11 +40,13 @@ pub struct Options<'o> {
     pub raw: bool,
     /// Contents are never compressed.
     pub no_compression: bool,
+    /// Says what looks like a mistake as well: see [`crate::lint`].
+    pub lint: bool,
 }
 
 impl Default for Options<'_> {
     fn default() -> Self {
-        Self { files: &NoFiles, raw: false, no_compression: false }
+        Self { files: &NoFiles, raw: false, no_compression: false, lint: false }
     }
 }
 
@@ -195,13 +197,11 @@ fn generate(tree: &Tree<'_>, target: Target, options: &Options<'_>, report: &mut
         Variant::Fcos if target.has_boot_device() => decode::<Fcos>(tree, target.level, report),
         _ => decode::<Plain>(tree, target.level, report),
     };
-    // What could not be read is missing below; its absence is no finding of its own.
-    let unread: Vec<Path> = errors(report).map(|entry| entry.path.clone()).collect();
     let mut later = Report::default();
     source::check(&config, target, &mut later);
     let openshift = target.variant == Variant::OpenShift;
     // The machine-config operator of 4.8 and 4.9 does not unpack.
-    let compress = !options.no_compression && !(openshift && target.minor < 10);
+    let compress = !(options.no_compression || openshift && target.minor < 10);
     let mut cx = Translation {
         target,
         files: options.files,
@@ -238,23 +238,18 @@ fn generate(tree: &Tree<'_>, target: Target, options: &Options<'_>, report: &mut
     }
     filter::check(&made, target, &mut generated);
     v3::validate::validate(&made, target.level, &mut generated);
+    if let Some(version) = SpecVersion::v3(target.level).filter(|_| options.lint) {
+        let config = crate::Config { version, body: crate::Body::V3(made.clone()) };
+        crate::lint::lint(&config, &mut generated);
+    }
     for entry in std::mem::take(generated.entries_mut()) {
         let path = origins::sugared(origins.yaml(&entry.path), tree.root());
         later.push(crate::report::Entry { path, ..entry });
     }
-    for entry in std::mem::take(later.entries_mut()) {
-        let blamed = |path: &Path| path.0.starts_with(&entry.path.0) || entry.path.0.starts_with(&path.0);
-        if !unread.iter().any(blamed) {
-            report.push(entry);
-        }
-    }
+    report.append_unread(later);
     let machine_config = (openshift && !options.raw)
         .then_some(MachineConfig { metadata: config.metadata, openshift: config.openshift });
     Transpiled { target, config: made, machine_config }
-}
-
-fn errors(report: &Report) -> impl Iterator<Item = &crate::report::Entry> {
-    report.entries().iter().filter(|entry| entry.severity == Severity::Error)
 }
 
 /// Merges what was written over what was generated.
@@ -291,6 +286,15 @@ fn elided(openshift: &model::OpenShift, report: &mut Report) {
         if given {
             report.warn(rules::FIELD_ELIDED.0, rules::FIELD_ELIDED.1, &at.key(name));
         }
+    }
+}
+
+/// The fields of a target's configs, for schemas.
+pub fn shape(target: Target) -> crate::decode::Shape {
+    match target.variant {
+        Variant::OpenShift => OpenShiftConfig::SHAPE,
+        Variant::Fcos if target.has_boot_device() => Fcos::SHAPE,
+        _ => Plain::SHAPE,
     }
 }
 

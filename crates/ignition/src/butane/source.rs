@@ -158,7 +158,7 @@ fn one_source(resource: &Resource, report: &mut Report, at: &At<'_>) -> bool {
         ("source", resource.source.is_some()),
     ];
     let mut given = given.into_iter().filter(|(_, given)| *given).map(|(name, _)| name);
-    match (given.next(), given.last()) {
+    match (given.next(), given.next_back()) {
         (Some(_), Some(last)) => {
             broken(rules::TOO_MANY_RESOURCE_SOURCES, report, &at.key(last));
             false

@@ -17,7 +17,7 @@ use crate::decode::{Cx, Decode as _, Format, Shape};
 use crate::encode::Style;
 use crate::files::{Files, NoFiles};
 use crate::origins::Origins;
-use crate::report::{At, Entry, Path, Report, Severity, Step};
+use crate::report::{At, Entry, Path, Report, Step};
 use crate::tree::Cursor;
 use crate::version::SpecVersion;
 use crate::{Body, v2, yaml};
@@ -29,11 +29,13 @@ pub struct Options<'o> {
     pub files: &'o dyn Files,
     /// Where the machine runs; needed for dynamic data.
     pub platform: Option<Platform>,
+    /// Says what looks like a mistake as well: see [`crate::lint`].
+    pub lint: bool,
 }
 
 impl Default for Options<'_> {
     fn default() -> Self {
-        Self { files: &NoFiles, platform: None }
+        Self { files: &NoFiles, platform: None, lint: false }
     }
 }
 
@@ -74,30 +76,22 @@ pub fn check(source: &[u8], options: &Options<'_>) -> (Option<crate::Config>, Re
             config.decode(&mut cx, root, &At::ROOT);
         }
     }
-    let unread: Vec<Path> = report
-        .entries()
-        .iter()
-        .filter(|entry| entry.severity == Severity::Error)
-        .map(|entry| entry.path.clone())
-        .collect();
     let mut later = Report::default();
     source::check(&config, &mut later);
     let mut origins = Origins::default();
     let made = translate::translate(&config, options.platform, options.files, &mut later, &mut origins);
     let mut generated = Report::default();
     v2::validate::validate(&made, 3, &mut generated);
+    let made = SpecVersion::v2(3).map(|version| crate::Config { version, body: Body::V2(made) });
+    if let Some(config) = made.as_ref().filter(|_| options.lint) {
+        crate::lint::lint(config, &mut generated);
+    }
     for entry in std::mem::take(generated.entries_mut()) {
         let path = yaml_place(origins.yaml(&entry.path), tree.root());
         later.push(Entry { path, ..entry });
     }
-    for entry in std::mem::take(later.entries_mut()) {
-        let blamed = |path: &Path| path.0.starts_with(&entry.path.0) || entry.path.0.starts_with(&path.0);
-        if !unread.iter().any(blamed) {
-            report.push(entry);
-        }
-    }
+    report.append_unread(later);
     report.locate(&tree);
-    let made = SpecVersion::v2(3).map(|version| crate::Config { version, body: Body::V2(made) });
     (made, report)
 }
 

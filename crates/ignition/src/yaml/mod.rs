@@ -8,6 +8,7 @@ pub(crate) mod scalar;
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
+use crate::report::Path;
 use crate::tree::{Kind, MAX_SOURCE, Span, Tag, Tree};
 
 /// Deeper documents are refused, as `go-yaml` does.
@@ -20,6 +21,8 @@ pub struct YamlError {
     pub message: String,
     /// The octet it was noticed at.
     pub offset: u32,
+    /// The value that was being read.
+    pub path: Path,
 }
 
 impl std::fmt::Display for YamlError {
@@ -31,7 +34,7 @@ impl std::fmt::Display for YamlError {
 impl std::error::Error for YamlError {}
 
 fn error(message: &str, offset: u32) -> YamlError {
-    YamlError { message: message.to_owned(), offset }
+    YamlError { message: message.to_owned(), offset, path: Path::root() }
 }
 
 /// Reads the first document of a stream. An empty stream gives an empty tree.
@@ -46,9 +49,13 @@ pub fn parse(source: &[u8]) -> Result<Tree<'_>, YamlError> {
         .map_err(|why| error("control characters or octets that are no UTF-8", why.valid_up_to() as u32))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut tree = Tree::new(text.into());
-    Builder { offsets: Offsets::new(text), text, anchors: Vec::new(), open: Vec::new() }
-        .document(&mut tree)?;
-    Ok(tree)
+    tree.reserve(text.len());
+    let mut builder =
+        Builder { offsets: Offsets::new(text), text, anchors: Vec::new(), open: Vec::new(), last: 0 };
+    match builder.document(&mut tree) {
+        Ok(()) => Ok(tree),
+        Err(why) => Err(YamlError { path: tree.open_path(builder.open.iter().copied()), ..why }),
+    }
 }
 
 struct Builder<'s> {
@@ -57,12 +64,17 @@ struct Builder<'s> {
     /// By the parser's anchor number: the node, once it is known.
     anchors: Vec<Option<u32>>,
     open: Vec<u32>,
+    /// Where the last node ended.
+    last: u32,
 }
 
 impl<'s> Builder<'s> {
-    fn document(mut self, tree: &mut Tree<'s>) -> Result<(), YamlError> {
+    fn document(&mut self, tree: &mut Tree<'s>) -> Result<(), YamlError> {
         let mut parser = Parser::new_from_str(self.text);
         loop {
+            if tree.is_too_dense(self.text.len()) {
+                return Err(error("the document is mostly brackets and commas", 0));
+            }
             let (event, span) = match parser.next_event() {
                 None => return Ok(()),
                 Some(Ok(event)) => event,
@@ -75,6 +87,9 @@ impl<'s> Builder<'s> {
                 start: self.offsets.byte(span.start.index()),
                 end: self.offsets.byte(span.end.index()),
             };
+            if matches!(event, Event::Alias(_) | Event::Scalar(..)) {
+                self.last = place.end;
+            }
             match event {
                 Event::Nothing | Event::StreamStart | Event::DocumentStart(_) => {}
                 Event::StreamEnd | Event::DocumentEnd => return Ok(()),
@@ -100,8 +115,13 @@ impl<'s> Builder<'s> {
                 Event::SequenceStart(id, _) => self.begin(tree, Kind::Array, id, place)?,
                 Event::MappingStart(id, _) => self.begin(tree, Kind::Object, id, place)?,
                 Event::SequenceEnd | Event::MappingEnd => {
+                    // Flow collections end at their bracket; the others with what is last in them.
+                    if self.text.as_bytes().get(place.start as usize).is_some_and(|byte| b"]}".contains(byte))
+                    {
+                        self.last = place.start + 1;
+                    }
                     if let Some(index) = self.open.pop() {
-                        tree.close(index, place.end);
+                        tree.close(index, self.last);
                     }
                 }
             }

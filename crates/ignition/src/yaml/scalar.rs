@@ -198,8 +198,8 @@ mod tests {
             assert_eq!((of(text, bool_v2), of(text, bool_v3)), (v2, v3), "{text}");
         }
         assert_eq!(of("!!str true", bool_v3), None);
-        assert_eq!(of("~", is_null), true);
-        assert_eq!(of("''", is_null), false);
+        assert!(of("~", is_null));
+        assert!(!of("''", is_null));
         assert_eq!(of("!!binary aGk=", string).as_deref(), Some("hi"));
     }
 }
