@@ -92,7 +92,19 @@ pub struct BootFile<'a> {
     server: Ipv4Addr,
 }
 
-impl BootFile<'_> {
+impl<'a> BootFile<'a> {
+    /// The file as configured, with `{server}` in it.
+    #[must_use]
+    pub fn template(&self) -> &'a str {
+        self.template
+    }
+
+    /// What `{server}` becomes.
+    #[must_use]
+    pub fn server(&self) -> Ipv4Addr {
+        self.server
+    }
+
     /// Whether it is a URL.
     #[must_use]
     pub fn is_url(&self) -> bool {

@@ -41,8 +41,7 @@ impl Boot {
     fn send(
         &mut self,
         op: Op,
-        from: u16,
-        to: u16,
+        ports: (u16, u16),
         source: [u8; 4],
         kind: u8,
         file: &str,
@@ -73,7 +72,7 @@ impl Boot {
         writer.option(code::MESSAGE_TYPE, &[kind]);
         options.iter().for_each(|(code, value)| writer.option(*code, value));
         writer.finish();
-        self.see(from, to, source, &octets);
+        self.see(ports.0, ports.1, source, &octets);
     }
 
     fn see(&mut self, from: u16, to: u16, source: [u8; 4], payload: &[u8]) {
@@ -92,7 +91,7 @@ impl Boot {
         let mut options: Vec<(u8, &[u8])> =
             vec![(code::VENDOR_CLASS, b"PXEClient:Arch"), (code::CLIENT_ARCH, &arch)];
         options.extend(class.map(|class| (code::USER_CLASS, class)));
-        self.send(Op::Request, 68, port, [0; 4], kind, "", &options);
+        self.send(Op::Request, (68, port), [0; 4], kind, "", &options);
         self.wait(0.1)
     }
 
@@ -118,8 +117,7 @@ impl Boot {
         let kind = if port == 67 { 2 } else { 5 };
         self.send(
             Op::Reply,
-            port,
-            68,
+            (port, 68),
             server,
             kind,
             file,
@@ -129,7 +127,7 @@ impl Boot {
     }
 
     fn lease(&mut self, kind: u8) -> &mut Self {
-        self.send(Op::Reply, 67, 68, [10, 0, 0, 1], kind, "", &[]);
+        self.send(Op::Reply, (67, 68), [10, 0, 0, 1], kind, "", &[]);
         self.wait(0.1)
     }
 

@@ -6,11 +6,14 @@
 
 use crate::args::{Args, LogFormat};
 use proxy_dhcp::driver::{Event, Reason};
-use proxy_dhcp::{Ignored, MacAddr};
+use proxy_dhcp::wire::MessageType;
+use proxy_dhcp::{BootFile, ClientArch, Ignored, MacAddr, Port, Stage};
+use rustix::time::{ClockId, clock_gettime};
 use std::fmt::{self, Display, Write as _};
 use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
 
@@ -47,6 +50,90 @@ struct Waiting {
     /// The second that `date` is of.
     second: u64,
     date: String,
+    last: Last,
+}
+
+/// What an answer's line says beside time and address.
+#[derive(Clone, Copy, Eq, PartialEq)]
+struct About<'a> {
+    fixed: (ClientArch, Stage, MessageType, Port, SocketAddrV4),
+    file: Option<BootFile<'a>>,
+    rule: &'a str,
+    interface: &'a str,
+}
+
+impl<'a> About<'a> {
+    fn of(event: &Event<'a>) -> Option<Self> {
+        let Event::Offered { arch, stage, message, port, to, file, rule, interface, .. } = *event else {
+            return None;
+        };
+        Some(Self { fixed: (arch, stage, message, port, to), file, rule, interface })
+    }
+}
+
+/// The line before, as far as it may come again.
+#[derive(Debug, Default)]
+struct Last {
+    fixed: Option<(ClientArch, Stage, MessageType, Port, SocketAddrV4)>,
+    file: Option<(String, Ipv4Addr)>,
+    rule: String,
+    interface: String,
+    tail: String,
+}
+
+impl Last {
+    fn is(&self, about: &About<'_>) -> bool {
+        let file = self.file.as_ref().map(|(template, server)| (template.as_str(), *server));
+        self.fixed == Some(about.fixed)
+            && file == about.file.map(|file| (file.template(), file.server()))
+            && self.rule == about.rule
+            && self.interface == about.interface
+    }
+
+    fn become_that(&mut self, about: &About<'_>, format: LogFormat) {
+        self.fixed = Some(about.fixed);
+        self.file = about.file.map(|file| (file.template().to_owned(), file.server()));
+        self.rule = about.rule.to_owned();
+        self.interface = about.interface.to_owned();
+        let (arch, stage, message, port, to) = about.fixed;
+        let file = about.file.map_or_else(String::new, |file| file.to_string());
+        let fields: [(&str, &dyn Display); 8] = [
+            ("arch", &arch),
+            ("stage", &stage),
+            ("message", &message),
+            ("file", &file),
+            ("rule", &about.rule),
+            ("interface", &about.interface),
+            ("port", &port.number()),
+            ("to", &to),
+        ];
+        self.tail.clear();
+        let _ = match format {
+            LogFormat::Text => write_text_fields(&mut self.tail, &fields),
+            LogFormat::Json => {
+                self.tail.push('"');
+                write_json_fields(&mut self.tail, false, &fields)
+            }
+        };
+    }
+}
+
+fn push_mac(out: &mut String, mac: MacAddr) {
+    for (number, octet) in mac.0.into_iter().enumerate() {
+        if number > 0 {
+            out.push(':');
+        }
+        for digit in [octet >> 4, octet & 15] {
+            out.push(char::from(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }));
+        }
+    }
+}
+
+fn push_millis(out: &mut String, millis: u32) {
+    out.push('.');
+    for digit in [millis / 100 % 10, millis / 10 % 10, millis % 10] {
+        out.push(char::from_digit(digit, 10).unwrap_or('0'));
+    }
 }
 
 impl EventLog {
@@ -82,21 +169,8 @@ impl EventLog {
     /// Logs one event. What concerns no network boot is for `debug`; what a person should look at is a warning.
     pub(crate) fn event(&self, event: &Event<'_>) {
         match event {
-            Event::Offered {
-                mac, arch, stage, file, interface, port, message, to, rule, loaders, ..
-            } => {
-                let to_print: [(&str, &dyn Display); 9] = [
-                    ("mac", mac),
-                    ("arch", arch),
-                    ("stage", stage),
-                    ("message", message),
-                    ("file", file.as_ref().map_or(&"", |file| file)),
-                    ("rule", rule),
-                    ("interface", interface),
-                    ("port", &port.number()),
-                    ("to", to),
-                ];
-                self.line(Level::INFO, "answered", &to_print);
+            Event::Offered { mac, loaders, .. } => {
+                self.answered(*mac, event);
                 if *loaders > 2 {
                     let fields: [(&str, &dyn Display); 2] = [("mac", mac), ("loaders", loaders)];
                     self.line(
@@ -135,6 +209,34 @@ impl EventLog {
         }
     }
 
+    /// The line of an answer. All of it but time and address is the same for most machines: it is kept.
+    fn answered(&self, mac: MacAddr, event: &Event<'_>) {
+        let Some(about) = About::of(event).filter(|_| Level::INFO <= self.level) else { return };
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.lines.len() > CAPACITY {
+            waiting.lost += 1;
+            return;
+        }
+        let millis = waiting.tick();
+        let Waiting { lines, date, last, .. } = &mut *waiting;
+        if !last.is(&about) {
+            last.become_that(&about, self.format);
+        }
+        let (before, between) = match self.format {
+            LogFormat::Text => ("", "Z  INFO answered mac="),
+            LogFormat::Json => (
+                "{\"timestamp\":\"",
+                "Z\",\"level\":\"INFO\",\"message\":\"answered\",\"fields\":{\"mac\":\"",
+            ),
+        };
+        lines.push_str(before);
+        lines.push_str(date);
+        push_millis(lines, millis);
+        lines.push_str(between);
+        push_mac(lines, mac);
+        lines.push_str(&last.tail);
+    }
+
     fn line(&self, level: Level, text: &str, fields: &[(&str, &dyn Display)]) {
         if level > self.level {
             return;
@@ -144,28 +246,29 @@ impl EventLog {
             waiting.lost += 1;
             return;
         }
-        let micros = waiting.tick();
+        let millis = waiting.tick();
         let Waiting { lines, date, .. } = &mut *waiting;
         let _ = match self.format {
-            LogFormat::Text => write_text(lines, date, micros, level, text, fields),
-            LogFormat::Json => write_json(lines, date, micros, level, text, fields),
+            LogFormat::Text => write_text(lines, date, millis, level, text, fields),
+            LogFormat::Json => write_json(lines, date, millis, level, text, fields),
         };
     }
 }
 
 impl Waiting {
-    /// Brings the date up to now and gives the microseconds behind it.
-    #[expect(clippy::disallowed_methods, reason = "a log line carries the time")]
+    /// Brings the date up to now and gives the milliseconds behind it. The clock is the coarse one: it moves with the
+    /// system's tick, every few milliseconds, and is cheap.
     fn tick(&mut self) -> u32 {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        if self.second != now.as_secs() || self.date.is_empty() {
-            self.second = now.as_secs();
+        let now = clock_gettime(ClockId::RealtimeCoarse);
+        let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
+        if self.second != seconds || self.date.is_empty() {
+            self.second = seconds;
             self.date.clear();
-            let (year, month, day) = civil(now.as_secs() / 86_400);
+            let (year, month, day) = civil(seconds / 86_400);
             let (hour, minute, second) = (self.second / 3600 % 24, self.second / 60 % 60, self.second % 60);
             let _ = write!(self.date, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
         }
-        now.subsec_micros()
+        u32::try_from(now.tv_nsec / 1_000_000).unwrap_or_default()
     }
 }
 
@@ -194,12 +297,16 @@ fn severity(reason: &Reason<'_>) -> Level {
 fn write_text(
     out: &mut String,
     date: &str,
-    micros: u32,
+    millis: u32,
     level: Level,
     text: &str,
     fields: &[(&str, &dyn Display)],
 ) -> fmt::Result {
-    write!(out, "{date}.{micros:06}Z {level:>5} {text}")?;
+    write!(out, "{date}.{millis:03}Z {level:>5} {text}")?;
+    write_text_fields(out, fields)
+}
+
+fn write_text_fields(out: &mut String, fields: &[(&str, &dyn Display)]) -> fmt::Result {
     for (name, value) in fields {
         out.push(' ');
         out.push_str(name);
@@ -213,17 +320,22 @@ fn write_text(
 fn write_json(
     out: &mut String,
     date: &str,
-    micros: u32,
+    millis: u32,
     level: Level,
     text: &str,
     fields: &[(&str, &dyn Display)],
 ) -> fmt::Result {
     write!(
         out,
-        "{{\"timestamp\":\"{date}.{micros:06}Z\",\"level\":\"{level}\",\"message\":\"{text}\",\"fields\":{{"
+        "{{\"timestamp\":\"{date}.{millis:03}Z\",\"level\":\"{level}\",\"message\":\"{text}\",\"fields\":{{"
     )?;
+    write_json_fields(out, true, fields)
+}
+
+/// The members of an object that is open already, and its end.
+fn write_json_fields(out: &mut String, first: bool, fields: &[(&str, &dyn Display)]) -> fmt::Result {
     for (number, (name, value)) in fields.iter().enumerate() {
-        out.push_str(if number == 0 { "\"" } else { ",\"" });
+        out.push_str(if number == 0 && first { "\"" } else { ",\"" });
         out.push_str(name);
         out.push_str("\":\"");
         write!(Escaped(out), "{value}")?;
@@ -267,6 +379,37 @@ mod tests {
     }
 
     #[test]
+    fn answers_are_whole_lines_in_both_formats() {
+        use clap::Parser as _;
+        let program = proxy_dhcp::BootProgram::new("http://{server}/\"x\"");
+        let offered = |octet, port| Event::Offered {
+            mac: MacAddr([0x52, 0x54, 0, 0xab, 9, octet]),
+            uuid: None,
+            arch: ClientArch::Bios,
+            stage: Stage::Ipxe,
+            file: Some(program.file_for([10, 0, 0, 1].into())),
+            interface: "eth0",
+            port,
+            message: MessageType::Offer,
+            to: SocketAddrV4::new([10, 0, 0, 9].into(), 68),
+            rule: "r",
+            loaders: 0,
+        };
+        let text = r#"Z  INFO answered mac=52:54:00:ab:09:0f arch=bios stage=iPXE message=DHCPOFFER file=http://10.0.0.1/\"x\" rule=r interface=eth0 port=4011 to=10.0.0.9:68"#;
+        let json = r#""fields":{"mac":"52:54:00:ab:09:0f","arch":"bios","stage":"iPXE","message":"DHCPOFFER","file":"http://10.0.0.1/\"x\"","rule":"r","interface":"eth0","port":"4011","to":"10.0.0.9:68"}}"#;
+        for (format, wanted) in [("text", text), ("json", json)] {
+            let log = EventLog::new(&Args::parse_from(["proxy-dhcpd", "--log-format", format]));
+            for (octet, port) in [(1, Port::Dhcp), (2, Port::Dhcp), (15, Port::BootServer)] {
+                log.event(&offered(octet, port));
+            }
+            let lines = log.waiting.lock().unwrap().lines.clone();
+            assert_eq!(lines.lines().count(), 3, "{lines}");
+            let last = lines.lines().last().unwrap();
+            assert!(last.ends_with(wanted), "{last}");
+        }
+    }
+
+    #[test]
     fn lines_hold_whatever_comes() {
         let mut out = String::new();
         write_json(
@@ -278,11 +421,11 @@ mod tests {
             &[("file", &"a\"b\\c\n\u{7f}ü"), ("port", &67)],
         )
         .unwrap();
-        let expected = "{\"timestamp\":\"D.000007Z\",\"level\":\"INFO\",\"message\":\"answered\",\"fields\":\
+        let expected = "{\"timestamp\":\"D.007Z\",\"level\":\"INFO\",\"message\":\"answered\",\"fields\":\
             {\"file\":\"a\\\"b\\\\c\\u000a\\u007fü\",\"port\":\"67\"}}\n";
         assert_eq!(out, expected);
         out.clear();
         write_text(&mut out, "D", 7, Level::WARN, "stuck", &[("why", &"x\ny")]).unwrap();
-        assert_eq!(out, "D.000007Z  WARN stuck why=x\\u000ay\n");
+        assert_eq!(out, "D.007Z  WARN stuck why=x\\u000ay\n");
     }
 }
