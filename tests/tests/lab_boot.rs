@@ -27,8 +27,9 @@ use testkit::{DhcpReply, PcapReader, Record, http_exchanges, tftp_reads};
 const HTTP_PORT: u16 = 8080;
 const BOOT_SERVER: u16 = 4011;
 
-/// Runs a lab of one machine to its end and returns its directory, or `None` after saying what is missing.
-fn run(flags: &[&str]) -> Option<tempfile::TempDir> {
+/// Runs a lab of so many machines to its end and returns its directory, or `None` after saying what is missing. Each
+/// machine is registered within `limit` seconds of its power-on; on a shared machine `KPC_TIME_FACTOR` stretches that.
+fn run(machines: u8, limit: f64, flags: &[&str]) -> Option<tempfile::TempDir> {
     if !kpc_tests::is_root() {
         return None;
     }
@@ -42,7 +43,9 @@ fn run(flags: &[&str]) -> Option<tempfile::TempDir> {
     }
     let dir = tempfile::Builder::new().prefix("kpc-lab").tempdir().unwrap();
     let mut command = Command::new(kpc_tests::binary("kpc"));
-    command.args(["lab", "up", "--once", "--timeout", "900s", "-n", "1", "--dir"]).arg(dir.path()).args(flags);
+    command.args(["lab", "up", "--once", "--timeout", "900s", "-n", &machines.to_string()]).args(flags);
+    let status = format!("'{}' status --json > \"$KPC_SOCKET.json\"", kpc_tests::binary("kpc").display());
+    command.args(["--exec", &status]).arg("--dir").arg(dir.path());
     let output = command.env("KPC_LAB_PARTS", place).output().unwrap();
     let console = Console::read(&dir.path().join("logs/lab-01.serial.log"));
     assert!(
@@ -53,6 +56,16 @@ fn run(flags: &[&str]) -> Option<tempfile::TempDir> {
         console.tail(20).join("\n")
     );
     print!("{}", String::from_utf8_lossy(&output.stdout));
+    let text = fs::read_to_string(dir.path().join("kpc.sock.json")).unwrap();
+    let status: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let factor = std::env::var("KPC_TIME_FACTOR").ok().and_then(|text| text.parse().ok()).unwrap_or(1.0);
+    let all = status["machines"].as_array().unwrap();
+    assert_eq!(all.len(), usize::from(machines));
+    for machine in all {
+        let taken = machine["elapsed_ms"].as_f64().unwrap() / 1000.0;
+        assert_eq!(machine["lifecycle"], "registered", "{machine}");
+        assert!(taken <= limit * factor, "{} took {taken} s: {}", machine["name"], machine["phases"]);
+    }
     Some(dir)
 }
 
@@ -80,17 +93,19 @@ fn leased(replies: &[DhcpReply], mac: Mac) -> Ipv4Addr {
 }
 
 /// Everything that holds for a machine, whatever its firmware. `loader` is what the firmware has to load by TFTP.
-fn check(dir: &Path, firmware: Firmware, loader: Option<&str>) {
+fn check(dir: &Path, machines: u8, firmware: Firmware, loader: Option<&str>) {
     let records = capture(dir);
-    let machine = Machine::new(0, MachineSpec::numbered(1, firmware).remove(0), &dir.join("logs"), dir);
     let replies: Vec<DhcpReply> =
         records.iter().filter_map(|record| DhcpReply::parse(&record.frame)).collect();
-    let address = leased(&replies, machine.mac);
-    power_came_by_ipmi(dir, &records, &machine);
-    offers(&replies, &machine, loader);
-    loader_arrived_whole(dir, &records, address, loader);
-    let served = config_was_fetched(&records, address);
-    console_says(dir, &machine, &served);
+    for (index, spec) in (0..machines).zip(MachineSpec::numbered(machines, firmware)) {
+        let machine = Machine::new(index, spec, &dir.join("logs"), dir);
+        let address = leased(&replies, machine.mac);
+        power_came_by_ipmi(dir, &records, &machine);
+        offers(&replies, &machine, loader);
+        loader_arrived_whole(dir, &records, address, loader);
+        let served = config_was_fetched(&records, address);
+        console_says(dir, &machine, &served);
+    }
 }
 
 /// RMCP+ from the deploy host to this machine's BMC (IPMI v2.0 §13.6: class 7, payload type in byte 5), and the BMC
@@ -103,7 +118,8 @@ fn power_came_by_ipmi(dir: &Path, records: &[Record], machine: &Machine) {
     let encrypted = rmcp.iter().filter(|udp| udp.payload.get(4) == Some(&6) && udp.payload[5] & 0xc0 == 0xc0);
     assert!(encrypted.count() >= 2, "authenticated, encrypted commands to {bmc}: {} datagrams", rmcp.len());
     let log = fs::read_to_string(dir.join("logs/bmc.log")).unwrap();
-    let ours: Vec<&str> = log.lines().filter(|line| line.contains(" lab-01 ")).collect();
+    let name = format!(" {} ", machine.spec.name);
+    let ours: Vec<&str> = log.lines().filter(|line| line.contains(&name)).collect();
     assert!(ours.iter().any(|line| line.contains("Power(PowerUp): done")), "{log}");
     assert!(ours.iter().any(|line| line.contains("Boot(")), "one-time PXE: {log}");
 }
@@ -199,7 +215,7 @@ fn console_says(dir: &Path, machine: &Machine, served: &[u8]) {
     assert!(console.firmware().is_some() && console.ipxe().is_some() && console.kernel().is_some());
     let starts = if machine.spec.firmware == Firmware::BiosMedium { 2 } else { 1 };
     assert_eq!(console.ipxe_starts(), starts, "the loader is not loaded twice");
-    assert_eq!(console.registered_as(), Some("lab-01"));
+    assert_eq!(console.registered_as(), Some(machine.spec.name.as_str()));
 }
 
 /// Paths and contents of a config's inline files (RFC 2397 URLs), read without crates/ignition.
@@ -231,22 +247,22 @@ fn percent_decoded(text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_bios_machine_registers() {
-    if let Some(dir) = run(&[]) {
-        check(dir.path(), Firmware::BiosMedium, Some("undionly.kpxe"));
+fn three_bios_machines_register_at_once() {
+    if let Some(dir) = run(3, 60.0, &[]) {
+        check(dir.path(), 3, Firmware::BiosMedium, Some("undionly.kpxe"));
     }
 }
 
 #[test]
 fn a_bios_machine_with_an_ipxe_rom_registers() {
-    if let Some(dir) = run(&["--rom"]) {
-        check(dir.path(), Firmware::BiosRom, None);
+    if let Some(dir) = run(1, 60.0, &["--rom"]) {
+        check(dir.path(), 1, Firmware::BiosRom, None);
     }
 }
 
 #[test]
 fn a_uefi_machine_registers() {
-    if let Some(dir) = run(&["--uefi"]) {
-        check(dir.path(), Firmware::Uefi, Some("snponly.efi"));
+    if let Some(dir) = run(1, 150.0, &["--uefi"]) {
+        check(dir.path(), 1, Firmware::Uefi, Some("snponly.efi"));
     }
 }

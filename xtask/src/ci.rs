@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::run::{Outcome, cargo, root, step};
+use crate::run::{Outcome, cargo, root, step, with_corpora};
 
 /// The verb.
 pub(crate) fn run() -> Outcome {
@@ -17,19 +17,32 @@ pub(crate) fn run() -> Outcome {
         "-D",
         "warnings",
     ]))?;
+    // As a user types it: what only a feature needs is no dead code without it.
+    step(&mut cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))?;
     step(
         cargo(&["doc", "--workspace", "--no-deps", "--all-features", "--quiet"])
             .env("RUSTDOCFLAGS", "-D warnings"),
     )?;
     for crate_name in libraries()? {
-        step(&mut cargo(&["check", "--quiet", "--package", &crate_name, "--no-default-features"]))?;
+        let alone = [
+            "clippy",
+            "--quiet",
+            "--package",
+            &crate_name,
+            "--no-default-features",
+            "--lib",
+            "--",
+            "-D",
+            "warnings",
+        ];
+        step(&mut cargo(&alone))?;
     }
     crate::spec::run()
 }
 
 /// Unit, property and simulation tests and doc tests of every member but the interoperability tests.
 pub(crate) fn unit() -> Outcome {
-    step(&mut cargo(&[
+    step(with_corpora(&mut cargo(&[
         "test",
         "--no-fail-fast",
         "--workspace",
@@ -38,7 +51,7 @@ pub(crate) fn unit() -> Outcome {
         "kpc-tests",
         "--exclude",
         "kpc-benches",
-    ]))
+    ])))
 }
 
 /// Package names of `crates/*`.

@@ -25,6 +25,7 @@ const INSTALLED: &[&str] = &[
     "xz-utils",
     "kmod",
     "util-linux",
+    "procps",
     "iputils-ping",
     "python3",
     "python3-venv",

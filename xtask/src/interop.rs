@@ -2,7 +2,7 @@
 
 use crate::deps;
 use crate::lab;
-use crate::run::{Outcome, cargo, root, step, target};
+use crate::run::{Outcome, cargo, step, target, with_corpora};
 
 /// Long matrices that `test` leaves out; each is asked for by name.
 const SLOW: &[(&str, &str)] = &[("firmware", "firmware_matrix"), ("package", "package")];
@@ -31,10 +31,7 @@ pub(crate) fn run(names: &[String]) -> Outcome {
         .env("KPC_LAB_PARTS", deps::lab_parts())
         .env("KPC_PEERS_DIR", deps::peers())
         .env("KPC_REQUIRE_PEERS", "1");
-    let corpora = root().join("../shared/conformance");
-    if std::env::var_os("CONFORMANCE_DIR").is_none() && corpora.is_dir() {
-        command.env("CONFORMANCE_DIR", corpora);
-    }
+    with_corpora(&mut command);
     for name in names {
         match SLOW.iter().find(|(word, _)| word == name) {
             Some((_, file)) => {

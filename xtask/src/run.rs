@@ -66,3 +66,21 @@ pub(crate) fn is_root() -> bool {
     use std::os::unix::fs::MetadataExt as _;
     std::fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
 }
+
+/// The shared corpora, where they are: `CONFORMANCE_DIR`, else `../shared/conformance`.
+pub(crate) fn corpora() -> Option<PathBuf> {
+    let beside = || Some(root().join("../shared/conformance")).filter(|place| place.is_dir());
+    std::env::var_os("CONFORMANCE_DIR").map(PathBuf::from).or_else(beside)
+}
+
+/// Tells a test run where the shared corpora and recorded packets are.
+pub(crate) fn with_corpora(command: &mut Command) -> &mut Command {
+    if let Some(place) = corpora() {
+        let fixtures = place.with_file_name("fixtures");
+        if std::env::var_os("FIXTURES_DIR").is_none() && fixtures.is_dir() {
+            command.env("FIXTURES_DIR", fixtures);
+        }
+        command.env("CONFORMANCE_DIR", place);
+    }
+    command
+}
