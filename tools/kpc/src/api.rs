@@ -89,7 +89,7 @@ pub(crate) struct RefusedMachine {
     pub(crate) reason: String,
 }
 
-/// `POST /v1/cancel`, `POST /v1/retire`.
+/// `POST /v1/cancel`, `/v1/retire`, `/v1/retry`, `/v1/adopt`, `/v1/resolve`.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Selected {
@@ -105,6 +105,9 @@ pub(crate) struct Power {
     pub(crate) selection: Vec<String>,
     /// `on`, `off`, `cycle`, `reset` or `status`.
     pub(crate) action: String,
+    /// With `off`: cuts the power instead of asking the system to shut down.
+    #[serde(default)]
+    pub(crate) hard: bool,
 }
 
 /// One machine's outcome of a verb over many.

@@ -2,19 +2,26 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+
+/// The configuration file where none is named.
+pub(crate) const DEFAULT_CONFIG: &str = "/etc/kpc/kpc.toml";
 
 const EXAMPLES: &str = "\
 Examples:
   kpc serve --config /etc/kpc/kpc.toml         start the server (systemd does this after installation)
   kpc machine add rack1-01 --mac 52:54:00:00:00:21 --bmc 10.100.0.21
   kpc provision rack1-01 --profile live --watch
+  kpc reinstall rack1-01 --profile worker      the same for a machine that is registered already, by its name only
+  kpc retry @failed                            after looking: arms their orders again for the next boot
   kpc status                                   every machine, its phase, and what to check where one is stuck
   kpc show rack1-01                            the timeline of one machine
   kpc inventory --list | head                  the dynamic inventory that Ansible reads
   kpc lab up -n 3                              three virtual machines from power-on to registered, no hardware
 
-A selection is a name, name[1-3], a MAC, a BMC's address, @all, @found, @failed, or @role:ROLE.
+A selection is a name, name[1-3], a MAC, a BMC's address, @all, @found, @failed,
+@rack:RACK, or @role:ROLE.
 ";
 
 /// From powered-off machines to registered nodes.
@@ -27,11 +34,31 @@ pub(crate) struct Arguments {
     pub(crate) verb: Verb,
 }
 
+impl Arguments {
+    /// What was typed, checked beyond what the grammar can say. A fault ends the program with exit code 2.
+    pub(crate) fn read() -> Self {
+        let arguments = Self::parse();
+        if let Err(fault) = arguments.check() {
+            Self::command().error(ErrorKind::ArgumentConflict, fault).exit();
+        }
+        arguments
+    }
+
+    fn check(&self) -> Result<(), &'static str> {
+        match &self.verb {
+            Verb::Power(power) if power.hard && power.action != PowerAction::Off => {
+                Err("--hard goes with `kpc power off`; the other actions are hard by themselves")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Flags that every verb takes.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
     /// The configuration file.
-    #[arg(long, global = true, default_value = "/etc/kpc/kpc.toml", value_name = "FILE")]
+    #[arg(long, global = true, default_value = DEFAULT_CONFIG, value_name = "FILE")]
     pub(crate) config: PathBuf,
     /// Where the server keeps its store (overrides `data_dir` of the configuration).
     #[arg(long, global = true, value_name = "DIR")]
@@ -43,7 +70,7 @@ pub(crate) struct Common {
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
     /// What is logged: error, warn, info, debug, trace, or a filter such as `kpc=debug,info`.
-    #[arg(long, global = true, default_value = "info", value_name = "LEVEL")]
+    #[arg(long, global = true, default_value = "info", value_name = "LEVEL", value_parser = level)]
     pub(crate) log_level: String,
 }
 
@@ -66,8 +93,17 @@ pub(crate) enum Verb {
     Machine(Machine),
     /// Order machines to be booted with a profile: prints the plan, asks, and powers them on by IPMI.
     Provision(Provision),
+    /// Order registered machines anew, each by its name: otherwise as `kpc provision`.
+    Reinstall(Reinstall),
     /// End the open order of machines. What is running goes on; nothing is booted again.
     Cancel(Selected),
+    /// After looking: arms the failed, expired, stalled or frozen order of machines for their next boot. It touches no
+    /// power: `kpc power cycle` boots them.
+    Retry(Selected),
+    /// Make found machines ours. It erases nothing and orders nothing.
+    Adopt(Selected),
+    /// Say that what a machine shows is right: ends its conflict, or the doubt about its BMC.
+    Resolve(Selected),
     /// Every machine, one line each.
     Status(Listing),
     /// One machine with its timeline.
@@ -108,6 +144,7 @@ pub(crate) enum Machine {
 
 /// `kpc machine add`.
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("identifier").required(true).multiple(true).args(["macs", "uuid", "bmc"]))]
 pub(crate) struct MachineAdd {
     /// The machine's name; it becomes its host name in the inventory.
     pub(crate) name: String,
@@ -131,6 +168,23 @@ pub(crate) struct Provision {
     /// Which machines.
     #[arg(required = true, value_name = "SELECTION")]
     pub(crate) selection: Vec<String>,
+    #[command(flatten)]
+    pub(crate) what: What,
+}
+
+/// `kpc reinstall`.
+#[derive(Debug, Args)]
+pub(crate) struct Reinstall {
+    /// Which machines: their names, never a group.
+    #[arg(required = true, value_name = "NAME", value_parser = names)]
+    pub(crate) names: Vec<String>,
+    #[command(flatten)]
+    pub(crate) what: What,
+}
+
+/// What is ordered, and at which pace.
+#[derive(Debug, Args)]
+pub(crate) struct What {
     /// The profile that they boot (a file of the profiles folder, without `.json`).
     #[arg(long, value_name = "NAME")]
     pub(crate) profile: String,
@@ -163,7 +217,7 @@ pub(crate) struct Provision {
 /// The boot mode asked of a BMC.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum Firmware {
-    /// What the machine was last seen to be; unknown machines are asked to keep theirs.
+    /// What the machine was last heard to be; legacy BIOS where it was not heard yet.
     Auto,
     /// UEFI.
     Uefi,
@@ -217,6 +271,9 @@ pub(crate) struct Watch {
     /// End when every machine with an order is registered or failed.
     #[arg(long)]
     pub(crate) until_done: bool,
+    /// Print one JSON object a change instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `kpc inventory`.
@@ -240,6 +297,9 @@ pub(crate) struct Power {
     /// Which machines.
     #[arg(required = true, value_name = "SELECTION")]
     pub(crate) selection: Vec<String>,
+    /// With `off`: cut the power at once, without asking the system.
+    #[arg(long)]
+    pub(crate) hard: bool,
     /// Print the answer as JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -250,7 +310,7 @@ pub(crate) struct Power {
 pub(crate) enum PowerAction {
     /// Power on.
     On,
-    /// Power off at once.
+    /// Ask the system to shut down and wait until it is off; `--hard` cuts the power.
     Off,
     /// Off, then on.
     Cycle,
@@ -322,6 +382,28 @@ pub(crate) struct LabDown {
     pub(crate) dir: PathBuf,
 }
 
+/// A name, or several by `name[1-3]`: what erases is never aimed by a group.
+fn names(text: &str) -> Result<String, String> {
+    match text.parse() {
+        Ok(fleet::Selector::Names(_)) => Ok(text.to_owned()),
+        Ok(_) => Err(format!("`{text}` is no machine's name; this verb takes names only")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// A level, or a filter of `target=level` parts. A bare word that is no level would be read as a target, and hide all.
+fn level(text: &str) -> Result<String, String> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let known =
+        |part: &str| part.contains('=') || LEVELS.iter().any(|level| level.eq_ignore_ascii_case(part.trim()));
+    match text.split(',').find(|part| !known(part)) {
+        None => Ok(text.to_owned()),
+        Some(part) => Err(format!(
+            "`{part}` is no level; there are error, warn, info, debug, trace, off, and filters such as kpc=debug,info"
+        )),
+    }
+}
+
 fn seconds(text: &str) -> Result<std::time::Duration, String> {
     let (digits, unit) = match text.find(|letter: char| !letter.is_ascii_digit()) {
         Some(at) => text.split_at(at),
@@ -340,11 +422,46 @@ fn seconds(text: &str) -> Result<std::time::Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_grammar_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_machine_needs_an_identifier() {
+        let parse = |words: &str| Arguments::try_parse_from(words.split(' '));
+        let code = parse("kpc machine add n1").map_err(|error| error.exit_code()).map(|_| ()).unwrap_err();
+        assert_eq!(code, 2);
+        parse("kpc machine add n1 --mac 52:54:00:00:00:21 --bmc 10.0.0.1").unwrap();
+        parse("kpc machine add n1 --uuid 4c4c4544-0044-4810-8031-b2c04f504431").unwrap();
+    }
+
+    #[test]
+    fn only_off_has_a_hard_form() {
+        let check = |words: &str| Arguments::try_parse_from(words.split(' ')).unwrap().check();
+        assert_eq!(check("kpc power off n1 --hard"), Ok(()));
+        assert_eq!(check("kpc power off n1"), Ok(()));
+        assert!(check("kpc power reset n1 --hard").is_err());
+    }
+
+    #[test]
+    fn reinstall_takes_names_only() {
+        let parse =
+            |who: &str| Arguments::try_parse_from(["kpc", "reinstall", who, "--profile", "live"]).is_ok();
+        assert!(parse("n1") && parse("n[1-3]"));
+        for group in ["@all", "@role:control", "@failed", "52:54:00:00:00:21", "10.0.0.1"] {
+            assert!(!parse(group), "{group}");
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_no_level_is_refused() {
+        for good in ["info", "WARN", "kpc=debug,info", "off", "kpc::serve[span]=trace"] {
+            assert_eq!(level(good).as_deref(), Ok(good));
+        }
+        assert!(level("chatty").is_err());
+        assert!(level("info,chatty").is_err());
     }
 
     #[test]

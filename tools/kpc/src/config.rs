@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::args::Common;
+use crate::args::{Common, DEFAULT_CONFIG};
 
 /// The whole configuration; every key has the default that its line names.
 #[derive(Clone, Debug, Deserialize)]
@@ -195,12 +195,20 @@ fn parse(path: &Path, text: &str) -> Result<Config, String> {
     })
 }
 
-/// The socket for verbs that only talk to the server: the flag, else the configuration's, else the default.
-pub(crate) fn socket(common: &Common) -> PathBuf {
-    common
-        .socket
-        .clone()
-        .unwrap_or_else(|| load(common).map_or_else(|_| default_socket(), |config| config.socket))
+/// The socket for verbs that only talk to the server: the flag, else the configuration's. Without either (the default
+/// configuration is missing, or not ours to read) the default socket; a configuration that was named must be right.
+pub(crate) fn socket(common: &Common) -> Result<PathBuf, String> {
+    if let Some(socket) = &common.socket {
+        return Ok(socket.clone());
+    }
+    if common.config.as_path() == Path::new(DEFAULT_CONFIG) {
+        use std::io::ErrorKind::{NotFound, PermissionDenied};
+        let opened = std::fs::File::open(&common.config);
+        if opened.is_err_and(|error| matches!(error.kind(), NotFound | PermissionDenied)) {
+            return Ok(default_socket());
+        }
+    }
+    load(common).map(|config| config.socket)
 }
 
 fn default_data_dir() -> PathBuf {
@@ -226,6 +234,25 @@ mod tests {
             "[network.mgmt]\ninterface = \"eno1\"\naddress = \"10.0.0.1\"\nspeed = 3\n",
         );
         assert_eq!(error.err().map(|text| text.starts_with("kpc.toml:4: unknown field `speed`")), Some(true));
+    }
+
+    #[test]
+    fn a_named_configuration_must_be_right() {
+        let folder = std::env::temp_dir().join(format!("kpc-config-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("kpc.toml");
+        let common = |words: &[&str]| {
+            use clap::Parser as _;
+            let words = ["kpc", "status", "--config", path.to_str().unwrap()]
+                .into_iter()
+                .chain(words.iter().copied());
+            crate::args::Arguments::try_parse_from(words).unwrap().common
+        };
+        assert!(socket(&common(&[])).is_err_and(|error| error.contains("--config")));
+        std::fs::write(&path, "socket = \"/run/a.sock\"\nnetwork = 3\n").unwrap();
+        assert!(socket(&common(&[])).is_err_and(|error| error.contains("kpc.toml:2")));
+        assert_eq!(socket(&common(&["--socket", "/run/b.sock"])), Ok(PathBuf::from("/run/b.sock")));
+        std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

@@ -14,7 +14,6 @@ mod verbs;
 use std::process::ExitCode;
 
 use args::{Arguments, Common, Lab, LogFormat, Machine, Verb};
-use clap::Parser as _;
 use client::Client;
 use verbs::Verdict;
 
@@ -22,7 +21,7 @@ use verbs::Verdict;
 const CONFIGURATION: u8 = 3;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::read();
     if let Err(error) = log(&arguments.common) {
         eprintln!("error: {error}");
         return ExitCode::from(2);
@@ -41,8 +40,11 @@ fn main() -> ExitCode {
 }
 
 /// Why a verb failed.
-enum Failure {
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The configuration, or something that it names, cannot be used.
     Configuration(String),
+    /// Anything else.
     Other(String),
 }
 
@@ -63,7 +65,7 @@ fn run(arguments: &Arguments) -> Result<u8, Failure> {
         Verb::Lab(Lab::Down(down)) => Ok(lab::down(down)?),
         Verb::LabSupervisor(up) => Ok(lab::supervise(up)?),
         verb => {
-            let client = Client::new(&config::socket(common));
+            let client = Client::new(&config::socket(common).map_err(Failure::Configuration)?);
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
@@ -79,12 +81,17 @@ async fn ask(client: &Client, verb: &Verb) -> Verdict {
         Verb::Machine(Machine::Add(add)) => verbs::add(client, add).await,
         Verb::Machine(Machine::Retire(selected)) => verbs::retire(client, selected).await,
         Verb::Provision(provision) => verbs::provision(client, provision).await,
+        Verb::Reinstall(reinstall) => verbs::reinstall(client, reinstall).await,
         Verb::Cancel(selected) => verbs::cancel(client, selected).await,
+        Verb::Retry(selected) => verbs::retry(client, selected).await,
+        Verb::Adopt(selected) => verbs::adopt(client, selected).await,
+        Verb::Resolve(selected) => verbs::resolve(client, selected).await,
         Verb::Status(listing) => verbs::status(client, listing).await,
         Verb::Show(show) => verbs::show(client, show).await,
         Verb::Watch(watch) => {
             let ending = if watch.until_done { verbs::Ending::WhenDone } else { verbs::Ending::Never };
-            verbs::watch(client, ending, &[]).await
+            let look = if watch.json { verbs::Look::Json } else { verbs::Look::Text };
+            verbs::follow(client, ending, &[], look).await
         }
         Verb::Inventory(inventory) => verbs::inventory(client, inventory).await,
         Verb::Power(power) => verbs::power(client, power).await,

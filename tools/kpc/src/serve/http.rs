@@ -39,9 +39,12 @@ where
     body.boxed_unsync()
 }
 
-/// The largest request body that is read, in octets.
+/// The largest body that a machine may send, in octets: a report, or a registration with its facts. Anybody on the
+/// machines' network may hold one on each connection.
+const MAX_REPORT: usize = 32 * 1024;
+/// The largest body that an operator may send, in octets: a selection of thousands of names.
 const MAX_REQUEST: usize = 256 * 1024;
-/// How long a client may take to send its request's head.
+/// How long a client may take to send its request's head, and then its body.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A whole body.
@@ -77,20 +80,54 @@ pub(crate) fn typed(
     response
 }
 
-/// Reads a JSON request body of bounded size; the error is the answer to send.
+/// Reads a machine's JSON request body of bounded size; the error is the answer to send.
 pub(crate) async fn read_json<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Response<Body>> {
-    let body = Limited::new(request.into_body(), MAX_REQUEST)
-        .collect()
-        .await
-        .map_err(|_| {
-            fault(StatusCode::PAYLOAD_TOO_LARGE, "the request's body is larger than 256 KiB or was cut")
-        })?
-        .to_bytes();
+    read_within(request, MAX_REPORT).await
+}
+
+/// Reads an operator's JSON request body of bounded size; the error is the answer to send.
+pub(crate) async fn read_call<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Response<Body>> {
+    read_within(request, MAX_REQUEST).await
+}
+
+async fn read_within<T: DeserializeOwned>(
+    request: Request<Incoming>,
+    most: usize,
+) -> Result<T, Response<Body>> {
+    let body = read_body(request.into_body(), most).await?;
     serde_json::from_slice(&body)
         .map_err(|error| fault(StatusCode::BAD_REQUEST, &format!("the request's JSON is not right: {error}")))
 }
 
-/// Serves one connection until it ends, or gracefully to the end of its answer once `stop` is set.
+/// Reads a body of at most `most` octets, for a limited time; the error is the answer to send.
+pub(crate) async fn read_body<B>(body: B, most: usize) -> Result<Bytes, Response<Body>>
+where
+    B: hyper::body::Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    read_for(body, most, HEAD_TIMEOUT).await
+}
+
+async fn read_for<B>(body: B, most: usize, patience: Duration) -> Result<Bytes, Response<Body>>
+where
+    B: hyper::body::Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    match tokio::time::timeout(patience, Limited::new(body, most).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(_)) => Err(fault(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            &format!("the request's body is larger than {most} octets, or was cut"),
+        )),
+        Err(_) => Err(fault(
+            StatusCode::REQUEST_TIMEOUT,
+            &format!("the request's body did not come within {} s", patience.as_secs()),
+        )),
+    }
+}
+
+/// Serves one connection until it ends. Once `stop` is set its present answer is the last; how long that one may take
+/// is the drain's to say, which drops this.
 pub(crate) async fn connection<S, F, Fut>(stream: S, mut stop: watch::Receiver<bool>, answer: F)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -117,10 +154,46 @@ where
             Ok(()) = stop.changed() => {
                 if *stop.borrow() {
                     connection.as_mut().graceful_shutdown();
-                    let _ = tokio::time::timeout(Duration::from_secs(2), &mut connection).await;
+                    let _ = connection.await;
                     return;
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::{Empty, StreamBody};
+    use hyper::body::Frame;
+
+    /// A body of one octet that never ends.
+    struct Slow(bool);
+
+    impl futures_core::Stream for Slow {
+        type Item = Result<Frame<Bytes>, Infallible>;
+
+        fn poll_next(
+            mut self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Self::Item>> {
+            if std::mem::replace(&mut self.0, true) {
+                return std::task::Poll::Pending;
+            }
+            std::task::Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"{")))))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_is_waited_for_so_long_and_no_longer() {
+        let slow = read_for(StreamBody::new(Slow(false)), 16, Duration::ZERO).await;
+        let slow = slow.map_err(|answer| answer.status());
+        assert_eq!(slow, Err(StatusCode::REQUEST_TIMEOUT));
+        let large = read_body(Full::new(Bytes::from_static(b"0123456789")), 9).await;
+        assert_eq!(large.map_err(|answer| answer.status()), Err(StatusCode::PAYLOAD_TOO_LARGE));
+        let fits = read_body(Full::new(Bytes::from_static(b"0123456789")), 10).await.unwrap();
+        assert_eq!(&fits[..], b"0123456789");
+        assert!(read_body(Empty::<Bytes>::new(), 0).await.unwrap().is_empty());
     }
 }

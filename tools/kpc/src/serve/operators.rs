@@ -13,7 +13,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json as value};
 
 use crate::api;
-use crate::serve::http::{Body, fault, json, read_json, typed};
+use crate::serve::http::{Body, fault, json, read_call, typed};
 use crate::serve::power::{self, Action, Login};
 use crate::serve::provision;
 use crate::serve::state::State;
@@ -26,6 +26,8 @@ pub(crate) struct Operators {
     pub(crate) store: Arc<FileStore>,
     /// Profiles that write no disk.
     pub(crate) live_profiles: Vec<String>,
+    /// Set when the server ends: streams of events end then.
+    pub(crate) stopping: tokio::sync::watch::Receiver<bool>,
 }
 
 impl Operators {
@@ -36,6 +38,9 @@ impl Operators {
             (&Method::POST, "/v1/plan") => self.plan(request).await,
             (&Method::POST, "/v1/provision") => self.provision(by, request).await,
             (&Method::POST, "/v1/cancel") => self.selected(by, request, Command::Cancel).await,
+            (&Method::POST, "/v1/retry") => self.selected(by, request, Command::Retry).await,
+            (&Method::POST, "/v1/adopt") => self.selected(by, request, Command::Adopt).await,
+            (&Method::POST, "/v1/resolve") => self.selected(by, request, Command::Resolve).await,
             (&Method::POST, "/v1/retire") => self.selected(by, request, Command::Retire).await,
             (&Method::POST, "/v1/power") => self.power(request).await,
             _ => self.read(&request),
@@ -98,13 +103,15 @@ impl Operators {
     fn events(&self) -> Response<Body> {
         let mut events = self.state.subscribe();
         let (sender, receiver) = tokio::sync::mpsc::channel::<Bytes>(64);
-        // Ends when the reader goes away (its channel closes) or the server does (the broadcast closes).
+        let mut stopping = self.stopping.clone();
+        // Ends when the reader goes away (its channel closes) or the server ends.
         tokio::spawn(async move {
             use tokio::sync::broadcast::error::RecvError;
             let _ = sender.send(Bytes::from_static(b": kpc\n\n")).await;
             loop {
                 let line = tokio::select! {
                     () = sender.closed() => return,
+                    _ = stopping.wait_for(|stop| *stop) => return,
                     event = events.recv() => match event {
                         Ok(event) => {
                             let words = value!({ "machine": event.name, "attempt": event.attempt, "line": event.kind.line(), "alarm": event.kind.is_alarm(), "event": event });
@@ -128,7 +135,7 @@ impl Operators {
     }
 
     async fn add(&self, by: &str, request: Request<Incoming>) -> Response<Body> {
-        let add: api::AddMachine = match read_json(request).await {
+        let add: api::AddMachine = match read_call(request).await {
             Ok(add) => add,
             Err(answer) => return answer,
         };
@@ -145,7 +152,7 @@ impl Operators {
     }
 
     async fn plan(&self, request: Request<Incoming>) -> Response<Body> {
-        let request: api::Provision = match read_json(request).await {
+        let request: api::Provision = match read_call(request).await {
             Ok(request) => request,
             Err(answer) => return answer,
         };
@@ -160,7 +167,7 @@ impl Operators {
     }
 
     async fn provision(&self, by: &str, request: Request<Incoming>) -> Response<Body> {
-        let request: api::Provision = match read_json(request).await {
+        let request: api::Provision = match read_call(request).await {
             Ok(request) => request,
             Err(answer) => return answer,
         };
@@ -168,7 +175,7 @@ impl Operators {
             .role_of(&request.profile)
             .and_then(|role| provision::start(&self.state, &self.login, request, role, by));
         match started {
-            Ok(names) => json(StatusCode::OK, &value!({ "machines": names })),
+            Ok(started) => json(StatusCode::OK, &started),
             Err(error) => fault(StatusCode::BAD_REQUEST, &error),
         }
     }
@@ -194,42 +201,43 @@ impl Operators {
         request: Request<Incoming>,
         verb: fn(Selector) -> Command,
     ) -> Response<Body> {
-        let selected: api::Selected = match read_json(request).await {
+        let selected: api::Selected = match read_call(request).await {
             Ok(selected) => selected,
             Err(answer) => return answer,
         };
-        let mut outcomes = Vec::new();
-        for text in &selected.selection {
-            let selector: Selector = match text.parse() {
-                Ok(selector) => selector,
-                Err(error) => return fault(StatusCode::BAD_REQUEST, &format!("{error}")),
-            };
-            let outcome = match self.state.change(|fleet, now| fleet.command(now, by, verb(selector))) {
-                Ok(Ok(outcome)) => outcome,
-                Ok(Err(refusal)) => return fault(StatusCode::CONFLICT, &refusal.to_string()),
-                Err(error) => return fault(StatusCode::SERVICE_UNAVAILABLE, &error),
-            };
-            let name = |id| self.state.read(|fleet, _| fleet.machine(id).map(|machine| machine.name.clone()));
-            outcomes.extend(outcome.machines.into_iter().filter_map(|id| {
-                Some(api::Outcome { name: name(id)?, ok: true, detail: "done".to_owned() })
-            }));
-            outcomes.extend(outcome.refused.into_iter().map(|(name, why)| api::Outcome {
-                name,
-                ok: false,
-                detail: why.to_string(),
-            }));
-        }
+        // All selections mean machines before the first one is touched, and each machine once.
+        let changed = self.state.change(|fleet, now| {
+            let ids = provision::select(fleet, &selected.selection).map_err(Rejected::Selection)?;
+            let names = names_of(fleet, &ids);
+            let outcome = fleet.command(now, by, verb(Selector::Names(names))).map_err(Rejected::Command)?;
+            let done = names_of(fleet, &outcome.machines);
+            Ok((done, outcome.refused))
+        });
+        let (done, refused) = match changed {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(Rejected::Selection(error))) => return fault(StatusCode::BAD_REQUEST, &error),
+            Ok(Err(Rejected::Command(refusal))) => return fault(StatusCode::CONFLICT, &refusal.to_string()),
+            Err(error) => return fault(StatusCode::SERVICE_UNAVAILABLE, &error),
+        };
+        let done = done.into_iter().map(|name| api::Outcome { name, ok: true, detail: "done".to_owned() });
+        let refused =
+            refused.into_iter().map(|(name, why)| api::Outcome { name, ok: false, detail: why.to_string() });
+        let outcomes: Vec<api::Outcome> = done.chain(refused).collect();
         json(StatusCode::OK, &outcomes)
     }
 
     async fn power(&self, request: Request<Incoming>) -> Response<Body> {
-        let request: api::Power = match read_json(request).await {
+        let request: api::Power = match read_call(request).await {
             Ok(request) => request,
             Err(answer) => return answer,
         };
         let Some(action) = Action::parse(&request.action) else {
             return fault(StatusCode::BAD_REQUEST, "the action is on, off, cycle, reset or status");
         };
+        if request.hard && action != Action::Off {
+            return fault(StatusCode::BAD_REQUEST, "--hard goes with off");
+        }
+        let action = if action == Action::Off && !request.hard { Action::Soft } else { action };
         let targets = self.state.read(|fleet, _| {
             let ids = provision::select(fleet, &request.selection)?;
             Ok::<_, String>(ids.into_iter().filter_map(|id| provision::target(fleet, id)).collect::<Vec<_>>())
@@ -251,6 +259,16 @@ impl Operators {
         outcomes.sort_by(|a, b| a.name.cmp(&b.name));
         json(StatusCode::OK, &outcomes)
     }
+}
+
+/// Why a verb over a selection did nothing at all.
+enum Rejected {
+    Selection(String),
+    Command(fleet::Refusal),
+}
+
+fn names_of(fleet: &fleet::Fleet, ids: &[fleet::MachineId]) -> Vec<String> {
+    ids.iter().filter_map(|id| fleet.machine(*id)).map(|machine| machine.name.clone()).collect()
 }
 
 fn new_machine(add: api::AddMachine) -> Result<NewMachine, String> {

@@ -8,11 +8,16 @@ async function refresh() {
   wanted = true;
   await new Promise((done) => setTimeout(done, 100));
   wanted = false;
-  const answer = await fetch("/rows", { headers: { accept: "text/html" } });
-  if (!answer.ok) { feed.textContent = "signed out: load the page again"; return; }
-  const [summary, ...body] = (await answer.text()).split("\n");
-  counts.textContent = summary;
-  rows.innerHTML = body.join("\n");
+  try {
+    const answer = await fetch("/rows", { headers: { accept: "text/html" } });
+    if (!answer.ok) { feed.textContent = "signed out: load the page again"; return; }
+    const [summary, ...body] = (await answer.text()).split("\n");
+    counts.textContent = summary;
+    rows.innerHTML = body.join("\n");
+    if (source.readyState === EventSource.OPEN) feed.textContent = "live";
+  } catch {
+    feed.textContent = "connection lost, trying again";
+  }
 }
 const source = new EventSource("/v1/events");
 source.onopen = () => { feed.textContent = "live"; refresh(); };

@@ -5,12 +5,11 @@ use std::fmt::Write as _;
 
 use fleet::attempt::Phase;
 use fleet::{Lifecycle, MachineStatus};
-use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
-use crate::serve::http::{Body, fault, typed};
+use crate::serve::http::{Body, fault, read_body, typed};
 use crate::serve::operators::Operators;
 
 const HEAD: &str = include_str!("page.html");
@@ -76,12 +75,13 @@ impl Page {
         if !origin_is_ours(request.headers()) {
             return fault(StatusCode::FORBIDDEN, "the form was sent from another site");
         }
-        let Ok(body) = Limited::new(request.into_body(), MAX_FORM).collect().await else {
-            return fault(StatusCode::PAYLOAD_TOO_LARGE, "the form is too large");
+        let body = match read_body(request.into_body(), MAX_FORM).await {
+            Ok(body) => body,
+            Err(answer) => return answer,
         };
-        let body = body.to_bytes();
-        let given = body.strip_prefix(b"token=").unwrap_or_default();
-        if !equal(given, self.token.as_bytes()) {
+        // Nothing opens nothing, whatever the file with the token holds.
+        let given = body.strip_prefix(b"token=").filter(|token| !token.is_empty());
+        if !given.is_some_and(|given| equal(given, self.token.as_bytes())) {
             return typed(
                 StatusCode::FORBIDDEN,
                 "text/html; charset=utf-8",
@@ -122,8 +122,10 @@ fn equal(a: &[u8], b: &[u8]) -> bool {
 /// DNS rebinding: a page of somebody else's name must not read ours.
 fn host_is_loopback(headers: &HeaderMap) -> bool {
     let host = headers.get("host").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    matches!(name, "127.0.0.1" | "localhost" | "[::1]")
+    ["127.0.0.1", "localhost", "[::1]"].iter().any(|name| {
+        let port = host.strip_prefix(name).map(|rest| rest.strip_prefix(':').unwrap_or(rest));
+        port.is_some_and(|port| port.bytes().all(|digit| digit.is_ascii_digit()))
+    })
 }
 
 fn origin_is_ours(headers: &HeaderMap) -> bool {
@@ -263,6 +265,10 @@ mod tests {
             ("127.0.0.1:8443", true),
             ("localhost", true),
             ("[::1]:8443", true),
+            ("[::1]", true),
+            ("[::1", false),
+            ("localhost.evil.example", false),
+            ("127.0.0.1.evil.example:8443", false),
             ("evil.example:8443", false),
             ("", false),
         ] {

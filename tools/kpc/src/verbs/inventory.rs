@@ -2,7 +2,7 @@
 
 use crate::args::Inventory;
 use crate::client::Client;
-use crate::verbs::Verdict;
+use crate::verbs::{Verdict, say};
 
 /// The verb.
 pub(crate) async fn inventory(client: &Client, inventory: &Inventory) -> Verdict {
@@ -10,6 +10,6 @@ pub(crate) async fn inventory(client: &Client, inventory: &Inventory) -> Verdict
         Some(host) => format!("/v1/inventory/{host}"),
         None => "/v1/inventory".to_owned(),
     };
-    println!("{}", client.get_text(&path).await?.trim_end());
+    say(client.get_text(&path).await?.trim_end())?;
     Ok(0)
 }

@@ -1,19 +1,14 @@
-//! `kpc machine add|retire`, `kpc cancel`, `kpc power`.
+//! The verbs over a selection: `kpc machine add|retire`, `kpc cancel|retry|adopt|resolve`, `kpc power`.
 
 use serde_json::Value;
 
 use crate::api;
 use crate::args::{MachineAdd, Power, Selected};
 use crate::client::Client;
-use crate::verbs::Verdict;
+use crate::verbs::{Verdict, say};
 
 /// `kpc machine add`.
 pub(crate) async fn add(client: &Client, add: &MachineAdd) -> Verdict {
-    if add.macs.is_empty() && add.uuid.is_none() && add.bmc.is_none() {
-        return Err(
-            "give at least one of --mac, --uuid, --bmc: a name alone identifies no machine".to_owned()
-        );
-    }
     let request = api::AddMachine {
         name: add.name.clone(),
         macs: add.macs.clone(),
@@ -22,9 +17,9 @@ pub(crate) async fn add(client: &Client, add: &MachineAdd) -> Verdict {
     };
     let answer: Value = client.post("/v1/machines", &request).await?;
     if add.json {
-        println!("{answer}");
+        say(answer)?
     } else {
-        println!("{} added", add.name);
+        say(format_args!("{} added", add.name))?
     }
     Ok(0)
 }
@@ -34,6 +29,21 @@ pub(crate) async fn cancel(client: &Client, selected: &Selected) -> Verdict {
     each(client, "/v1/cancel", selected).await
 }
 
+/// `kpc retry`.
+pub(crate) async fn retry(client: &Client, selected: &Selected) -> Verdict {
+    each(client, "/v1/retry", selected).await
+}
+
+/// `kpc adopt`.
+pub(crate) async fn adopt(client: &Client, selected: &Selected) -> Verdict {
+    each(client, "/v1/adopt", selected).await
+}
+
+/// `kpc resolve`.
+pub(crate) async fn resolve(client: &Client, selected: &Selected) -> Verdict {
+    each(client, "/v1/resolve", selected).await
+}
+
 /// `kpc machine retire`.
 pub(crate) async fn retire(client: &Client, selected: &Selected) -> Verdict {
     each(client, "/v1/retire", selected).await
@@ -41,21 +51,26 @@ pub(crate) async fn retire(client: &Client, selected: &Selected) -> Verdict {
 
 /// `kpc power`.
 pub(crate) async fn power(client: &Client, power: &Power) -> Verdict {
-    let request = api::Power { selection: power.selection.clone(), action: power.action.word().to_owned() };
-    print(client.post("/v1/power", &request).await?, power.json)
+    let request = api::Power {
+        selection: power.selection.clone(),
+        action: power.action.word().to_owned(),
+        hard: power.hard,
+    };
+    tell(client.post("/v1/power", &request).await?, power.json)
 }
 
 async fn each(client: &Client, path: &str, selected: &Selected) -> Verdict {
     let request = api::Selected { selection: selected.selection.clone() };
-    print(client.post(path, &request).await?, selected.json)
+    tell(client.post(path, &request).await?, selected.json)
 }
 
-fn print(outcomes: Vec<api::Outcome>, json: bool) -> Verdict {
+fn tell(outcomes: Vec<api::Outcome>, json: bool) -> Verdict {
     if json {
-        println!("{}", serde_json::to_string(&outcomes).map_err(|error| error.to_string())?);
+        say(serde_json::to_string(&outcomes).map_err(|error| error.to_string())?)?;
     } else {
         for outcome in &outcomes {
-            println!("{:<16} {}{}", outcome.name, if outcome.ok { "" } else { "failed: " }, outcome.detail);
+            let failed = if outcome.ok { "" } else { "failed: " };
+            say(format_args!("{:<16} {failed}{}", outcome.name, outcome.detail))?;
         }
     }
     Ok(u8::from(outcomes.iter().any(|outcome| !outcome.ok)))

@@ -8,12 +8,25 @@ mod show;
 mod status;
 mod watch;
 
+use std::fmt::Display;
+use std::io::{ErrorKind, Write as _};
+
 pub(crate) use inventory::inventory;
-pub(crate) use machine::{add, cancel, power, retire};
-pub(crate) use provision::provision;
+pub(crate) use machine::{add, adopt, cancel, power, resolve, retire, retry};
+pub(crate) use provision::{provision, reinstall};
 pub(crate) use show::show;
 pub(crate) use status::{status, time};
-pub(crate) use watch::{Ending, watch};
+pub(crate) use watch::{Ending, Look, follow, watch};
 
 /// An exit code of DESIGN's contract.
 pub(crate) type Verdict = Result<u8, String>;
+
+/// One line, or several, on standard output. A reader that went away, such as `head`, has what it wanted: the program
+/// ends well. A full disk is an error.
+pub(crate) fn say(text: impl Display) -> Result<(), String> {
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        outcome => outcome.map_err(|error| format!("standard output: {error}")),
+    }
+}

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::args::Listing;
 use crate::client::Client;
-use crate::verbs::Verdict;
+use crate::verbs::{Verdict, say};
 
 /// What `GET /v1/machines` answers.
 #[derive(Debug, Deserialize, Serialize)]
@@ -22,14 +22,17 @@ pub(crate) struct Shown {
 
 /// The verb.
 pub(crate) async fn status(client: &Client, listing: &Listing) -> Verdict {
+    let text = client.get_text("/v1/machines").await?;
+    let shown: Shown = serde_json::from_str(&text)
+        .map_err(|error| format!("the server's answer is not what this version expects: {error}"))?;
     if listing.json {
-        println!("{}", client.get_text("/v1/machines").await?);
-        return Ok(0);
-    }
-    let shown: Shown = client.get("/v1/machines").await?;
-    print!("{}", table(&shown.machines));
-    if !shown.unknown.is_empty() {
-        println!("{} unknown machines were heard; nothing is offered to them", shown.unknown.len());
+        say(text)?;
+    } else {
+        say(table(&shown.machines).trim_end())?;
+        if !shown.unknown.is_empty() {
+            let count = shown.unknown.len();
+            say(format_args!("{count} unknown machines were heard; nothing is offered to them"))?;
+        }
     }
     Ok(u8::from(shown.machines.iter().any(|machine| machine.failed.is_some())))
 }
