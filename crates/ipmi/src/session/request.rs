@@ -87,7 +87,7 @@ impl Retry {
     pub(crate) fn next(&mut self, now: Instant, config: &Config) -> bool {
         let Some(left) = self.left.checked_sub(1) else { return false };
         self.left = left;
-        self.wait = self.wait.saturating_mul(2).min(config.max_timeout.max(config.timeout));
+        self.wait = self.wait.saturating_mul(2).min(config.max_timeout.max(self.wait));
         self.deadline = now + self.wait;
         true
     }
@@ -106,6 +106,10 @@ impl Pending {
     pub(crate) fn new(id: Option<RequestId>, request: Request, mut retry: Retry) -> Self {
         if request.repeat == Repeat::SameDatagram {
             retry.left = retry.left.min(SAME_DATAGRAM_REPEATS);
+        } else if request.privilege > Privilege::User {
+            // What changes something is repeated later: a slow BMC would carry it out twice.
+            let more = retry.wait * 3;
+            (retry.wait, retry.deadline) = (retry.wait + more, retry.deadline + more);
         }
         Self { id, request, retry, datagram: Vec::new() }
     }
