@@ -59,7 +59,7 @@ pub(crate) fn up(arguments: &LabUp) -> Verdict {
     let status = outside.wait().map_err(|error| error.to_string())?;
     if interrupted {
         println!("lab ended");
-        return Ok(0);
+        return Ok(u8::from(arguments.once));
     }
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }
@@ -174,6 +174,7 @@ async fn run(
             max_in_flight: 16,
             stagger_ms: None,
             max_failures: usize::from(arguments.machines),
+            again: false,
         };
         let _: Value = client.post("/v1/provision", &request).await?;
     }

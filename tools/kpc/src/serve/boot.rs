@@ -52,6 +52,12 @@ pub(crate) fn dhcp_event(state: &State, event: &proxy_dhcp::driver::Event<'_>) {
                 proxy_dhcp::Stage::Ipxe => Stage::Loader,
                 _ => Stage::Firmware,
             };
+            if stage == Stage::Firmware {
+                let machine = state.read(|fleet, _| fleet.machine_with(Mac(mac.0)).map(|machine| machine.id));
+                if let Some(machine) = machine {
+                    state.firmware_heard(machine, *arch != proxy_dhcp::ClientArch::Bios);
+                }
+            }
             let program =
                 file.as_ref().map_or_else(|| format!("{arch}: boot server on 4011"), ToString::to_string);
             state.observe(Observation::Offered { sighting, stage, program });

@@ -7,7 +7,7 @@ use bootcfg::driver::http::{Access, Hook, RequestFacts, Target, Verdict};
 use bootcfg::driver::store::{FileStore, Store as _};
 use bootcfg::route::Endpoint;
 use bytes::Bytes;
-use fleet::{Boot, Claim, ClaimRefused, Decision, Observation, Sighting};
+use fleet::{Boot, Claim, ClaimRefused, Decision, Mac, Observation, Sighting};
 use serde_json::{Map, Value};
 
 use crate::serve::state::{State, neighbour};
@@ -28,15 +28,20 @@ impl Hook for BootHook {
     fn decide(&self, facts: &RequestFacts<'_>) -> Verdict {
         let label = |name| facts.labels.get(name).map(str::to_owned);
         let mut sighting = Sighting::from_peer(facts.peer.ip());
-        sighting.mac = label("mac").and_then(|mac| mac.parse().ok()).or_else(|| neighbour(facts.peer.ip()));
+        let (said, wire) = (label("mac").and_then(|mac| mac.parse().ok()), neighbour(facts.peer.ip()));
+        // What the wire shows counts where it is another machine of ours: nobody takes his neighbour's order.
+        let is_ours = |mac: &Mac| self.state.read(|fleet, _| fleet.machine_with(*mac).is_some());
+        sighting.mac = match (said, wire) {
+            (Some(said), Some(wire)) if said != wire && is_ours(&wire) && !self.same_machine(said, wire) => Some(wire),
+            (said, wire) => said.or(wire),
+        };
         sighting.uuid = label("uuid").and_then(|uuid| uuid.parse().ok());
         sighting.claim = label("nonce").and_then(|nonce| self.state.claim_of(&nonce));
         let platform = label("platform").unwrap_or_default();
         match facts.endpoint {
-            // Durable before the answer: the store's write is waited for here.
-            Endpoint::Ipxe | Endpoint::Grub => {
-                tokio::task::block_in_place(|| self.script(&sighting, &platform))
-            }
+            // Durable before the answer: the store's write is waited for in there.
+            Endpoint::Ipxe => self.script(&sighting, Loader::Ipxe(&platform)),
+            Endpoint::Grub => self.script(&sighting, Loader::Grub),
             _ => self.rendering(&sighting),
         }
     }
@@ -78,27 +83,33 @@ impl Hook for BootHook {
 }
 
 impl BootHook {
+    fn same_machine(&self, one: Mac, other: Mac) -> bool {
+        let id = |fleet: &fleet::Fleet, mac| fleet.machine_with(mac).map(|machine| machine.id);
+        self.state.read(|fleet, _| id(fleet, one).is_some() && id(fleet, one) == id(fleet, other))
+    }
+
     /// `/ipxe` and `/grub`: the claim is made here.
-    fn script(&self, sighting: &Sighting, platform: &str) -> Verdict {
+    fn script(&self, sighting: &Sighting, loader: Loader<'_>) -> Verdict {
         let mut fresh = [0_u8; 16];
         if let Err(error) = getrandom::fill(&mut fresh) {
             return Verdict::Refuse { status: 503, reason: format!("no random numbers: {error}") };
         }
-        let claimed = self.state.change(|fleet, now| {
-            let claim = fleet.claim(now, sighting, fresh)?;
-            let decision = fleet.decide(now, &sighting.clone().with_claim(claim.secret));
+        let seen = sighting.clone();
+        let claimed = self.state.change(move |fleet, now| {
+            let claim = fleet.claim(now, &seen, fresh)?;
+            let decision = fleet.decide(now, &seen.with_claim(claim.secret));
             Ok::<_, ClaimRefused>((claim, decision))
         });
         match claimed {
-            Err(error) => script(&format!("echo kpc: {}", plain(&error)), Next::Again),
+            Err(error) => script(&plain(&error), loader, Next::Again),
             Ok(Ok((claim, Decision::Boot(boot)))) => {
                 self.state.observe(Observation::ScriptSent { sighting: sighting.clone() });
                 self.boot(&boot, &claim, sighting)
             }
             Ok(Ok((_, decision))) | Ok(Err(ClaimRefused::Nothing(decision))) => {
-                self.elsewhere(&decision, sighting, platform)
+                self.elsewhere(&decision, sighting, loader)
             }
-            Ok(Err(refused)) => script(&format!("echo kpc: {}", plain(&refused.to_string())), Next::Again),
+            Ok(Err(refused)) => script(&plain(&refused.to_string()), loader, Next::Again),
         }
     }
 
@@ -143,22 +154,19 @@ impl BootHook {
     }
 
     /// The scripts for machines that boot nothing of ours.
-    fn elsewhere(&self, decision: &Decision, sighting: &Sighting, platform: &str) -> Verdict {
+    fn elsewhere(&self, decision: &Decision, sighting: &Sighting, loader: Loader<'_>) -> Verdict {
         match decision {
             Decision::Local { reason, .. } => {
                 self.state.observe(Observation::LocalSent { sighting: sighting.clone() });
-                script(
-                    &format!("echo kpc: {}: on to the disk", plain(&reason.to_string())),
-                    Next::Disk(platform),
-                )
+                script(&format!("{}: on to the disk", plain(&reason.to_string())), loader, Next::Disk)
             }
             Decision::Hold { reason, .. } => {
-                script(&format!("echo kpc: held: {}", plain(&reason.to_string())), Next::Again)
+                script(&format!("held: {}", plain(&reason.to_string())), loader, Next::Again)
             }
             Decision::Observe { reason } | Decision::Refuse { reason, .. } => {
-                script(&format!("echo kpc: {}", plain(&reason.to_string())), Next::Disk(platform))
+                script(&plain(&reason.to_string()), loader, Next::Disk)
             }
-            _ => script("echo kpc: nothing to boot", Next::Disk(platform)),
+            _ => script("nothing to boot", loader, Next::Disk),
         }
     }
 }
@@ -191,36 +199,43 @@ impl BootHook {
     }
 }
 
-/// What iPXE does after its message.
-enum Next<'a> {
+/// Who asks, and so in which language it is answered.
+#[derive(Clone, Copy)]
+enum Loader<'a> {
+    /// iPXE, with its `${platform}`.
+    Ipxe(&'a str),
+    /// GRUB, which reads its answer as a configuration file.
+    Grub,
+}
+
+/// What the machine does after its message.
+#[derive(Clone, Copy)]
+enum Next {
     /// Leaves for the disk: `exit` on UEFI, where the firmware goes on; the first disk on BIOS.
-    Disk(&'a str),
+    Disk,
     /// Asks again after a while.
     Again,
 }
 
-fn script(message: &str, next: Next<'_>) -> Verdict {
-    let next = match next {
-        Next::Disk("efi") => "sleep 2\nexit 1\n".to_owned(),
-        Next::Disk(_) => "sleep 2\nsanboot --no-describe --drive 0x80 || exit 1\n".to_owned(),
-        Next::Again => format!("sleep {HELD}\nchain --replace --autofree boot.ipxe || exit 1\n"),
+fn script(message: &str, loader: Loader<'_>, next: Next) -> Verdict {
+    let body = match (loader, next) {
+        (Loader::Ipxe("efi"), Next::Disk) => format!("#!ipxe\necho kpc: {message}\nsleep 2\nexit 1\n"),
+        (Loader::Ipxe(_), Next::Disk) => format!(
+            "#!ipxe\necho kpc: {message}\nsleep 2\nsanboot --no-describe --drive 0x80 || exit 1\n"
+        ),
+        (Loader::Ipxe(_), Next::Again) => format!(
+            "#!ipxe\necho kpc: {message}\nsleep {HELD}\nchain --replace --autofree boot.ipxe || exit 1\n"
+        ),
+        (Loader::Grub, Next::Disk) => format!("echo 'kpc: {message}'\nsleep 2\nexit 1\n"),
+        (Loader::Grub, Next::Again) => format!("echo 'kpc: {message}'\nsleep {HELD}\nreboot\n"),
     };
-    Verdict::Respond {
-        status: 200,
-        content_type: "text/plain; charset=utf-8",
-        body: Bytes::from(format!("#!ipxe\n{message}\n{next}")),
-    }
+    Verdict::Respond { status: 200, content_type: "text/plain; charset=utf-8", body: Bytes::from(body) }
 }
 
-/// Text that iPXE's shell leaves as it is: no expansion, no second command.
+/// Text that a loader's shell leaves as it is: no expansion, no quote, no second command.
 fn plain(text: &str) -> String {
-    text.chars()
-        .map(
-            |letter| {
-                if letter.is_ascii_alphanumeric() || " .,:@/()-_`'".contains(letter) { letter } else { ' ' }
-            },
-        )
-        .collect()
+    let kept = |letter: char| letter.is_ascii_alphanumeric() || " .,:@/()-_".contains(letter);
+    text.chars().map(|letter| if kept(letter) { letter } else { ' ' }).collect()
 }
 
 /// What templates see of the machine.
@@ -232,11 +247,12 @@ fn metadata(boot: &Boot) -> Map<String, Value> {
     metadata
 }
 
-/// `/boot.ipxe`: hands the machine's facts to `/ipxe`, and tries again where the server is away.
+/// `/boot.ipxe`: hands the facts of the machine and of the interface that boots to `/ipxe`, and tries again where the
+/// server is away. What a board's maker wrote (a serial with spaces) is escaped and comes last.
 pub(crate) const BOOT_SCRIPT: &str = "#!ipxe
 set tries:int32 0
 :again
-chain --replace ipxe?uuid=${uuid}&mac=${mac:hexhyp}&domain=${domain}&hostname=${hostname}&serial=${serial}&platform=${platform}&arch=${buildarch:uristring} || goto later
+chain --replace ipxe?uuid=${uuid}&mac=${netX/mac:hexhyp}&platform=${platform}&arch=${buildarch:uristring}&domain=${domain:uristring}&hostname=${hostname:uristring}&serial=${serial:uristring} || goto later
 exit 1
 :later
 inc tries

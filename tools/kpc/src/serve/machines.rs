@@ -101,7 +101,7 @@ async fn report(state: &Arc<State>, request: Request<Incoming>) -> Response<Body
     let detail =
         if report.detail.is_empty() { report.phase } else { format!("{}: {}", report.phase, report.detail) };
     let observation = Observation::AgentReport { claim, phase, detail };
-    match state.change(|fleet, now| fleet.observe(now, observation)) {
+    match state.change(move |fleet, now| fleet.observe(now, observation)) {
         Ok(Ok(_)) => {
             let mut response = Response::new(whole(""));
             *response.status_mut() = StatusCode::NO_CONTENT;
@@ -121,7 +121,7 @@ async fn register(state: &Arc<State>, peer: SocketAddr, request: Request<Incomin
         Ok(registration) => registration,
         Err(what) => return fault(StatusCode::BAD_REQUEST, &what),
     };
-    match state.change(|fleet, now| fleet.register(now, &registration)) {
+    match state.change(move |fleet, now| fleet.register(now, &registration)) {
         Ok(Ok(registered)) => {
             json(StatusCode::OK, &serde_json::json!({ "name": registered.name, "state": "registered" }))
         }

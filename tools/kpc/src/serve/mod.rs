@@ -12,9 +12,11 @@ mod privileges;
 mod provision;
 mod state;
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs;
 use std::io::Write as _;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -24,13 +26,14 @@ use std::time::Duration;
 use bootcfg::driver::http::{Service, ServiceConfig};
 use bootcfg::driver::store::FileStore;
 use bootcfg::{Compat, driver};
-use fleet::store::{RedbStore, Store as _};
+use fleet::store::{Journal, RedbStore};
 use ipmi::driver::Credentials;
 use proxy_dhcp::{BootProgram, ClientArch, Policy, Responder};
 use tftp::driver::Directory;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::Failure;
 use crate::args::Serve;
 use crate::config::Config;
 use hook::BootHook;
@@ -49,71 +52,127 @@ struct Opened {
     page: TcpListener,
     socket: UnixListener,
     catalog: Arc<FileStore>,
-    state: Arc<State>,
+    store: RedbStore,
     login: Login,
     token: String,
 }
 
 /// The verb.
-pub(crate) fn serve(arguments: &Serve, config: &Config) -> Result<u8, String> {
+pub(crate) fn serve(arguments: &Serve, config: &Config) -> Result<u8, Failure> {
     let opened = open(config)?;
     if arguments.keep_root_privileges {
         tracing::warn!("privileges are kept: everything runs as it was started");
     } else {
-        privileges::drop_to(&config.user, &config.data_dir)?;
+        privileges::drop_to(&config.user, &config.data_dir).map_err(Failure::Configuration)?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(WORKERS)
         .enable_all()
         .build()
         .map_err(|error| format!("the runtime does not start: {error}"))?;
     let outcome = runtime.block_on(run(arguments, config, opened));
     runtime.shutdown_timeout(Duration::from_secs(1));
     let _ = fs::remove_file(&config.socket);
-    outcome.map(|()| 0)
+    Ok(outcome.map(|()| 0)?)
 }
 
+/// Threads of the runtime: some wait for the store while others answer.
+const WORKERS: usize = 4;
+
 /// Sockets, store and secrets. A fault names what is missing and what mends it.
-fn open(config: &Config) -> Result<Opened, String> {
-    make_folder(&config.data_dir)?;
-    let interface = config.network.mgmt.interface.clone();
+fn open(config: &Config) -> Result<Opened, Failure> {
+    let wrong = Failure::Configuration;
+    raise_descriptors();
+    let interface = &config.network.mgmt.interface;
+    if !Path::new("/sys/class/net").join(interface).exists() {
+        return Err(wrong(format!("no interface {interface} (network.mgmt.interface); `ip link` lists them")));
+    }
+    make_folder(&config.data_dir).map_err(wrong)?;
+    let login = login(config).map_err(wrong)?;
+    let root = config.tftp_root();
+    let loaders = Directory::open(&root).map_err(|error| {
+        wrong(format!(
+            "{}: {error}; put undionly.kpxe and snponly.efi there (Debian's package ipxe has them)",
+            root.display()
+        ))
+    })?;
+    let catalog = FileStore::open(config.bootcfg_data(), Compat::Strict).map_err(|error| wrong(error.to_string()))?;
+    tell_broken(&catalog);
     let dhcp = proxy_dhcp::driver::Server::bind(&proxy_dhcp::driver::ServerConfig {
-        interfaces: vec![interface],
+        interfaces: vec![interface.clone()],
         answer_router_solicitations: config.dhcp.answer_router_solicitations,
         ..Default::default()
     })
     .map_err(|error| format!("proxy DHCP: {error}"))?;
-    let loaders = config.tftp_root();
-    let loaders = Directory::open(&loaders).map_err(|error| {
-        format!(
-            "{}: {error}; put undionly.kpxe and snponly.efi there (Debian's package ipxe has them)",
-            loaders.display()
-        )
-    })?;
-    let catalog =
-        FileStore::open(config.bootcfg_data(), Compat::Strict).map_err(|error| error.to_string())?;
-    tell_broken(&catalog);
+    let mut passed = passed(config)?;
     let store = config.data_dir.join("fleet.redb");
     let store = RedbStore::open(&store).map_err(|error| format!("{}: {error}", store.display()))?;
-    let records = store.load().map_err(|error| error.to_string())?;
-    let fleet = fleet::Fleet::restore(fleet::Config::default(), records);
-    let mut passed = listenfd::ListenFd::from_env();
-    let page = match passed.take_tcp_listener(0) {
-        Ok(Some(listener)) => listener,
-        _ => bind_tcp(config.http.page, "http.page")?,
-    };
     Ok(Opened {
         dhcp,
-        tftp: bind_udp(config.tftp.listen)?,
+        tftp: passed.tftp.take().map_or_else(|| bind_udp(on(config, config.tftp.listen)), Ok)?,
         loaders,
-        machines: bind_tcp(config.http.machines, "http.machines")?,
-        page,
+        machines: passed
+            .machines
+            .take()
+            .map_or_else(|| bind_tcp(on(config, config.http.machines), "http.machines"), Ok)?,
+        page: passed.page.take().map_or_else(|| bind_tcp(config.http.page, "http.page"), Ok)?,
         socket: bind_socket(&config.socket)?,
         catalog: Arc::new(catalog),
-        state: Arc::new(State::new(fleet, store)),
-        login: login(config)?,
+        store,
+        login,
         token: page_token(&config.data_dir)?,
     })
+}
+
+/// "Any address" means ours on the machines' network: neither HTTP nor TFTP listens elsewhere.
+fn on(config: &Config, address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        SocketAddr::new(config.network.mgmt.address.into(), address.port())
+    } else {
+        address
+    }
+}
+
+/// Sockets that systemd, or the lab, has opened for us.
+#[derive(Default)]
+struct Passed {
+    machines: Option<TcpListener>,
+    page: Option<TcpListener>,
+    tftp: Option<UdpSocket>,
+}
+
+/// Tells passed sockets apart by where they listen: loopback is the page's, the machines' port the machines'.
+fn passed(config: &Config) -> Result<Passed, Failure> {
+    let mut sockets = listenfd::ListenFd::from_env();
+    let mut found = Passed::default();
+    for at in 0..sockets.len() {
+        if let Ok(Some(listener)) = sockets.take_tcp_listener(at) {
+            let address = listener.local_addr().map_err(|error| error.to_string())?;
+            if address.ip().is_loopback() {
+                found.page = Some(listener);
+            } else if address.port() == config.http.machines.port() {
+                found.machines = Some(listener);
+            } else {
+                return Err(Failure::Configuration(format!(
+                    "a socket at {address} was passed, which is neither http.page nor http.machines"
+                )));
+            }
+        } else if let Ok(Some(socket)) = sockets.take_udp_socket(at) {
+            found.tftp = Some(socket);
+        }
+    }
+    Ok(found)
+}
+
+/// As many descriptors as the system lets us have: a connection each.
+fn raise_descriptors() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        tracing::warn!(%error, soft, "the limit of descriptors stays");
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "a tool opens its sockets")]
@@ -167,20 +226,31 @@ fn login(config: &Config) -> Result<Login, String> {
     Ok(Login(Some(Arc::new(credentials))))
 }
 
-/// The page's token: made once, kept in the data folder.
+/// The page's token: made once, kept in the data folder. One that was cut short is replaced.
 fn page_token(folder: &Path) -> Result<String, String> {
     let path = folder.join("page-token");
-    if let Ok(token) = fs::read_to_string(&path) {
-        return Ok(token.trim().to_owned());
+    let said = |error: std::io::Error| format!("{}: {error}", path.display());
+    match fs::read_to_string(&path) {
+        Ok(token) if token.trim().len() >= 32 => {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(said)?;
+            return Ok(token.trim().to_owned());
+        }
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(said(error)),
+        _ => {}
     }
-    let token = random_hex()?;
+    let (token, beside) = (random_hex()?, folder.join("page-token.new"));
+    let _ = fs::remove_file(&beside);
     fs::OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
-        .open(&path)
-        .and_then(|mut file| writeln!(file, "{token}"))
-        .map_err(|error| format!("{}: {error}", path.display()))?;
+        .open(&beside)
+        .and_then(|mut file| {
+            writeln!(file, "{token}")?;
+            file.sync_all()
+        })
+        .and_then(|()| fs::rename(&beside, &path))
+        .map_err(said)?;
     Ok(token)
 }
 
@@ -191,9 +261,26 @@ fn tell_broken(catalog: &FileStore) {
     }
 }
 
+/// Orders whose machines nobody has switched on: their job ended with an earlier run of the server.
+fn tell_waiting(state: &State) {
+    let waiting = state.read(|fleet, now| {
+        let statuses = fleet.status(now).into_iter();
+        let armed = statuses.filter(|status| status.order.as_ref().is_some_and(|order| order.state == "armed"));
+        armed.filter(|status| status.phase.is_none()).map(|status| status.name).collect::<Vec<_>>()
+    });
+    if !waiting.is_empty() {
+        tracing::warn!(
+            machines = ?waiting,
+            "ordered before this start and not switched on: `kpc power on NAME`, or `kpc cancel NAME` and a new order"
+        );
+    }
+}
+
 async fn run(arguments: &Serve, config: &Config, opened: Opened) -> Result<(), String> {
     let (stop, stopping) = watch::channel(false);
-    let state = opened.state;
+    let journal = Journal::start(fleet::Config::default(), opened.store).map_err(|error| error.to_string())?;
+    let state = Arc::new(State::new(journal));
+    tell_waiting(&state);
     let mut tasks: JoinSet<Result<(), String>> = JoinSet::new();
 
     let url = config.machines_url();
@@ -227,6 +314,7 @@ async fn run(arguments: &Serve, config: &Config, opened: Opened) -> Result<(), S
         login: opened.login,
         store: Arc::clone(&opened.catalog),
         live_profiles: config.bootcfg.live_profiles.clone(),
+        stopping: stopping.clone(),
     });
     tasks.spawn(serve_socket(opened.socket, Arc::clone(&operators), stopping.clone()));
     tasks.spawn(serve_page(opened.page, operators, Page::new(opened.token)?, stopping.clone()));
@@ -246,12 +334,27 @@ async fn run(arguments: &Serve, config: &Config, opened: Opened) -> Result<(), S
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     stop.send_replace(true);
     let drained = async { while tasks.join_next().await.is_some() {} };
-    if tokio::time::timeout(arguments.drain, drained).await.is_err() {
-        tracing::warn!("transfers were cut at the end of the drain");
-        tasks.shutdown().await;
+    tokio::select! {
+        () = drained => return outcome,
+        () = tokio::time::sleep(arguments.drain) => {}
+        () = again() => {}
     }
-    state.flush();
+    tracing::warn!("transfers were cut at the end of the drain");
+    tasks.shutdown().await;
     outcome
+}
+
+/// A second signal: whoever sends it does not want to wait.
+async fn again() {
+    use tokio::signal::unix::{SignalKind, signal};
+    if let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    } else {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// Waits for a signal or for a task that ended by itself.
@@ -356,7 +459,14 @@ async fn serve_socket(
             () = stopped(stopping.clone()) => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = listener.accept() => {
-                let Ok((stream, _)) = accepted else { continue };
+                let stream = match accepted {
+                    Ok((stream, _)) => stream,
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept a connection");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                        continue;
+                    }
+                };
                 let Ok(peer) = stream.peer_cred() else { continue };
                 if peer.uid() != 0 && peer.uid() != ours {
                     tracing::warn!(uid = peer.uid(), "refused on the operators' socket");
@@ -374,6 +484,10 @@ async fn serve_socket(
     Ok(())
 }
 
+/// How long to wait after an accept that failed for want of a descriptor or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Most connections of one peer at once: a stranger cannot hold them all.
+const MAX_PER_PEER: usize = 64;
 /// Most connections of one listener at once; more wait in its queue.
 const MAX_CONNECTIONS: usize = 8192;
 
@@ -389,18 +503,38 @@ where
     listener.set_nonblocking(true).map_err(|error| error.to_string())?;
     let listener = tokio::net::TcpListener::from_std(listener).map_err(|error| error.to_string())?;
     let mut connections = JoinSet::new();
+    let mut peers: HashMap<IpAddr, usize> = HashMap::new();
     loop {
         tokio::select! {
             () = stopped(stopping.clone()) => break,
-            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            Some(ended) = connections.join_next(), if !connections.is_empty() => {
+                if let Ok(peer) = ended
+                    && let Entry::Occupied(mut count) = peers.entry(peer)
+                {
+                    *count.get_mut() -= 1;
+                    if *count.get() == 0 {
+                        count.remove();
+                    }
+                }
+            }
             accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
                 Ok((stream, peer)) => {
                     let _ = stream.set_nodelay(true);
-                    connections.spawn(answer(stream, peer, stopping.clone()));
+                    let count = peers.entry(peer.ip()).or_insert(0_usize);
+                    if *count >= MAX_PER_PEER {
+                        tracing::debug!(%peer, "too many connections of one peer");
+                        continue;
+                    }
+                    *count += 1;
+                    let answered = answer(stream, peer, stopping.clone());
+                    connections.spawn(async move {
+                        answered.await;
+                        peer.ip()
+                    });
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },
         }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleet::{MachineId, Observation, Uuid};
+use fleet::{MachineId, Observation, Role, Uuid};
 use ipmi::command::chassis::{BootDevice, BootOptions, ChassisControl};
 use ipmi::driver::{Bmc, BmcConfig, BmcError, Credentials};
 
@@ -13,6 +13,8 @@ use crate::serve::state::State;
 
 /// How long a BMC may take from "power on" to saying that it is on.
 const POWER_SETTLES: Duration = Duration::from_secs(30);
+/// How long a system may take to end by itself.
+const SOFT_OFF: Duration = Duration::from_secs(120);
 /// How often it is asked meanwhile.
 const POWER_ASKED: Duration = Duration::from_millis(500);
 
@@ -36,6 +38,8 @@ pub(crate) enum Action {
     Status,
     On,
     Off,
+    /// Asks the system to end by itself.
+    Soft,
     Cycle,
     Reset,
 }
@@ -58,36 +62,52 @@ impl Action {
             Self::Status => return None,
             Self::On => (ChassisControl::PowerUp, fleet::PowerAction::On),
             Self::Off => (ChassisControl::PowerDown, fleet::PowerAction::Off),
+            Self::Soft => (ChassisControl::SoftShutdown, fleet::PowerAction::Off),
             Self::Cycle => (ChassisControl::PowerCycle, fleet::PowerAction::Cycle),
             Self::Reset => (ChassisControl::HardReset, fleet::PowerAction::Reset),
         })
     }
 }
 
+/// How a machine is to boot from the network.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Boot {
+    /// Ask for UEFI, for legacy BIOS, or (not known) for what BMCs take as legacy BIOS.
+    pub(crate) efi: Option<bool>,
+    /// What the order does to the machine.
+    pub(crate) role: Role,
+    /// Whether a running system may be cut.
+    pub(crate) again: bool,
+}
+
 /// Opens a session and compares the GUID that the BMC showed with what is recorded for the machine.
 async fn open(state: &State, login: &Login, target: &Target) -> Result<Bmc, String> {
     let address = target.bmc.ok_or("no BMC is recorded; add it with `kpc machine add … --bmc ADDRESS`")?;
     let credentials = login.0.as_ref().ok_or("no BMC password: set bmc.password_file in kpc.toml")?;
-    let bmc = Bmc::connect(BmcConfig::new(address, (**credentials).clone())).await.map_err(|error| {
-        let detail = format!("{address}: {}", in_words(&error));
-        state.observe(Observation::BmcError { machine: target.machine, detail: detail.clone() });
-        detail
-    })?;
+    let config = BmcConfig::new(address, (**credentials).clone());
+    let bmc = Bmc::connect(config).await.map_err(|error| format!("{address}: {error}"))?;
     let shown = bmc.managed_system_guid();
     // IPMI sends a GUID least significant octet first, many BMCs as SMBIOS has it: the known UUID that it equals in
     // any order is what it means.
     let same = target.known.iter().find(|known| ipmi::guid_matches_uuid(shown, known.0));
     let guid = same.copied().unwrap_or(Uuid(ipmi::guid::reversed(shown)));
-    if !target.known.is_empty() && guid.is_telling() && same.is_none() {
-        let known = target.known.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
-        bmc.close().await;
-        return Err(format!(
-            "the BMC at {address} shows GUID {guid}, {} is recorded with {known}: did DHCP swap the BMCs' addresses? nothing was written",
-            target.name
-        ));
+    let other = !target.known.is_empty() && guid.is_telling() && same.is_none();
+    let machine = target.machine;
+    let allowed = !other && state.read(|fleet, _| fleet.is_bmc_of(machine, guid));
+    let kept = state.change(move |fleet, now| fleet.observe(now, Observation::BmcIdentity { machine, guid }));
+    if allowed && matches!(kept, Ok(Ok(_))) {
+        return Ok(bmc);
     }
-    state.observe(Observation::BmcIdentity { machine: target.machine, guid });
-    Ok(bmc)
+    bmc.close().await;
+    if let Err(error) = kept {
+        return Err(error);
+    }
+    let known = target.known.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
+    Err(format!(
+        "the BMC at {address} shows GUID {guid}, {} is recorded with {known}: did DHCP swap the BMCs' addresses? \
+         nothing was written",
+        target.name
+    ))
 }
 
 /// Whether the power is on.
@@ -112,36 +132,56 @@ pub(crate) async fn act(
             .await
             .map(|on| if on { "on".to_owned() } else { "off".to_owned() });
     };
+    let writing = state.read(|fleet, now| {
+        fleet.status(now).into_iter().any(|status| status.id == target.machine && status.progress.is_some_and(|p| p < 100))
+    });
+    if writing && !matches!(action, Action::On) {
+        return Err("its disk is being written; wait until it is done".to_owned());
+    }
     let mut bmc = open(state, login, target).await?;
-    let outcome = command(state, &mut bmc, target, control, told).await;
+    let outcome = match command(state, &mut bmc, target, control, told).await {
+        Ok(()) if action == Action::Soft => ended(&mut bmc, &target.name).await,
+        outcome => outcome.map(|()| format!("power {} sent", told.word())),
+    };
     bmc.close().await;
-    outcome.map(|()| format!("power {} sent", told.word()))
+    outcome
+}
+
+/// Waits until the system has ended by itself.
+async fn ended(bmc: &mut Bmc, name: &str) -> Result<String, String> {
+    let mut waited = Duration::ZERO;
+    while waited < SOFT_OFF {
+        if matches!(bmc.chassis_status().await, Ok(status) if !status.power_on()) {
+            return Ok("off".to_owned());
+        }
+        tokio::time::sleep(POWER_ASKED).await;
+        waited += POWER_ASKED;
+    }
+    Err(format!("still on after {} s: `kpc power off --hard {name}` cuts its power", SOFT_OFF.as_secs()))
 }
 
 /// Power-on for a boot from the network: valid bit kept, one-time PXE, then on (or cycle, where it is on), verified.
-pub(crate) async fn network_boot(
-    state: &State,
-    login: &Login,
-    target: &Target,
-    efi: Option<bool>,
-) -> Result<(), String> {
-    let mut bmc = open(state, login, target).await?;
-    let outcome = network_boot_with(state, &mut bmc, target, efi).await;
-    bmc.close().await;
+/// Whatever fails is told to the fleet, which shows it as the machine's fault.
+pub(crate) async fn network_boot(state: &State, login: &Login, target: &Target, boot: Boot) -> Result<(), String> {
+    let outcome = async {
+        let mut bmc = open(state, login, target).await?;
+        let outcome = network_boot_with(state, &mut bmc, target, boot).await;
+        bmc.close().await;
+        outcome
+    }
+    .await;
     if let Err(detail) = &outcome {
         state.observe(Observation::BmcError { machine: target.machine, detail: detail.clone() });
     }
     outcome
 }
 
-async fn network_boot_with(
-    state: &State,
-    bmc: &mut Bmc,
-    target: &Target,
-    efi: Option<bool>,
-) -> Result<(), String> {
+async fn network_boot_with(state: &State, bmc: &mut Bmc, target: &Target, boot: Boot) -> Result<(), String> {
     let on = bmc.chassis_status().await.map_err(|error| in_words(&error))?.power_on();
-    let options = BootOptions { efi: efi.unwrap_or(false), persistent: false, keep_valid_bit: true };
+    if on && boot.role == Role::Install && !boot.again {
+        return Err(format!("is powered on now: switch it off first with `kpc power off {}`", target.name));
+    }
+    let options = BootOptions { efi: boot.efi.unwrap_or(false), persistent: false, keep_valid_bit: true };
     bmc.set_boot_device(BootDevice::Pxe, options)
         .await
         .map_err(|error| format!("boot device: {}", in_words(&error)))?;
@@ -178,7 +218,7 @@ async fn command(
     told: fleet::PowerAction,
 ) -> Result<(), String> {
     let observation = Observation::PowerCommanded { machine: target.machine, action: told };
-    state.change(|fleet, now| fleet.observe(now, observation))?.map_err(|ignored| ignored.to_string())?;
+    state.change(move |fleet, now| fleet.observe(now, observation))?.map_err(|ignored| ignored.to_string())?;
     bmc.chassis_control(control)
         .await
         .map_err(|error| format!("power {}: {}", told.word(), in_words(&error)))?;
