@@ -31,7 +31,7 @@ pub struct ServerConfig {
     pub cache_octets: usize,
     /// How long a source may take to open a file. Default 10 s.
     pub open_timeout: Duration,
-    /// Files being opened at once. Default 512.
+    /// Requests whose files are being opened; more are left unanswered. Default 16384: a rack powered on at once.
     pub pending_opens: usize,
     /// How long to let transfers finish after `shutdown`. Default 10 s.
     pub drain: Duration,
@@ -54,7 +54,7 @@ impl Default for ServerConfig {
             max_buffered_octets: 256 << 10,
             cache_octets: 64 << 20,
             open_timeout: Duration::from_secs(10),
-            pending_opens: 512,
+            pending_opens: 16384,
             drain: Duration::from_secs(10),
             receive_buffer: 4 << 20,
         }

@@ -13,8 +13,8 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
-/// Threads that may be busy opening files of one directory. More requests wait, those whose files do not
-/// answer (a stalled network file system) are refused when their time is over.
+/// Files of one directory that are opened at once. More requests wait; those whose files do not answer (a
+/// stalled network file system) are refused when their time is over, and make room.
 const OPENERS: usize = 32;
 /// A path that changes while it is resolved is tried again this often (openat2(2), `EAGAIN`).
 const RACES: usize = 8;
@@ -56,13 +56,10 @@ impl Directory {
         work: impl FnOnce(Self) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
         let busy = || Refusal::new(ErrorCode::NotDefined, "server is busy");
-        let permit = Arc::clone(&self.openers).acquire_owned().await.map_err(|_| busy())?;
+        // Given back when the caller stops waiting, so that files that never open do not stop the others.
+        let _permit = self.openers.acquire().await.map_err(|_| busy())?;
         let directory = self.clone();
-        let work = move || {
-            let _permit = permit; // held as long as the thread is, even if nobody waits any more
-            work(directory)
-        };
-        tokio::task::spawn_blocking(work).await.map_err(|_| busy())?
+        tokio::task::spawn_blocking(move || work(directory)).await.map_err(|_| busy())?
     }
 
     /// Opens a regular file for reading. It blocks where the file system does.
