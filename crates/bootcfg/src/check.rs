@@ -155,10 +155,9 @@ fn check_assets(profile: &Profile, checks: Checks<'_>, findings: &mut Findings) 
 fn check_raw(catalog: &Catalog, profile: &Profile, checks: Checks<'_>, findings: &mut Findings) {
     if render::ignition::is_raw(&profile.ignition_id) {
         let path = crate::path::join("ignition", &profile.ignition_id);
-        if let Some(file) = catalog.template(&path) {
-            if let Err(fault) = checks.transpile.validate(file.source()) {
-                findings.fault(&path, &fault);
-            }
+        let checked = catalog.template(&path).map(|file| checks.transpile.validate(file.source()));
+        if let Some(Err(fault)) = checked {
+            findings.fault(&path, &fault);
         }
     }
 }

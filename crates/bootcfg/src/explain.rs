@@ -19,14 +19,17 @@ pub fn explain(endpoint: Endpoint, context: Context<'_>) -> Value {
         .collect();
     let broken: Vec<Value> =
         catalog.broken().map(|broken| Value::from(broken.fault(Reason::GroupBroken).to_string())).collect();
-    let mut out = json!({
-        "endpoint": endpoint.as_str(),
-        "mode": catalog.compat().as_str(),
-        "labels": labels.iter().map(|(key, value)| (text(key), Value::from(text(value)))).collect::<Map<_, _>>(),
-        "matching": matching,
-        "broken": broken,
-    });
-    let mut set = |key: &str, value: Value| out[key] = value;
+    let mut out = Map::new();
+    let mut set = |key: &str, value: Value| _ = out.insert(key.into(), value);
+    for (key, value) in [
+        ("endpoint", endpoint.as_str().into()),
+        ("mode", catalog.compat().as_str().into()),
+        ("labels", labels.iter().map(|(key, value)| (text(key), Value::from(text(value)))).collect()),
+        ("matching", matching.into()),
+        ("broken", broken.into()),
+    ] {
+        set(key, value);
+    }
     if let Selection::Group { group, profile } = catalog.select(labels) {
         set("group", group.file_id().into());
         set("data", Variables::new(Some(group), Some(&context.additions.metadata)).map.into());
@@ -42,10 +45,10 @@ pub fn explain(endpoint: Endpoint, context: Context<'_>) -> Value {
         }
         Err(fault) => set("error", fault_value(&fault)),
     }
-    out
+    out.into()
 }
 
 fn fault_value(fault: &Fault) -> Value {
-    let mut value: Value = serde_json::from_slice(&fault.to_json()).unwrap_or_default();
-    value["error"].take()
+    let value: Value = serde_json::from_slice(&fault.to_json()).unwrap_or_default();
+    value.get("error").cloned().unwrap_or_default()
 }

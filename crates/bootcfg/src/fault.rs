@@ -43,8 +43,6 @@ pub enum Reason {
     Unsupported,
     /// The embedding program refused.
     Refused,
-    /// Too many requests at once.
-    Busy,
 }
 
 impl Reason {
@@ -69,7 +67,6 @@ impl Reason {
             Self::BadIgnition => "bad-ignition",
             Self::Unsupported => "unsupported",
             Self::Refused => "refused",
-            Self::Busy => "busy",
         }
     }
 
@@ -83,8 +80,7 @@ impl Reason {
             | Self::ProfileMissing
             | Self::ProfileBroken
             | Self::TemplateMissing
-            | Self::TemplateBroken
-            | Self::Busy => 503,
+            | Self::TemplateBroken => 503,
             Self::RenderFailed | Self::RenderLimit | Self::BadYaml | Self::BadIgnition => 500,
             Self::Unsupported => 501,
             Self::Refused => 403,

@@ -7,7 +7,7 @@ use pgp::crypto::hash::HashAlgorithm;
 use pgp::crypto::public_key::PublicKeyAlgorithm;
 use pgp::packet::{SecretKey, SecretSubkey, SignatureConfig, SignatureType, Subpacket, SubpacketData};
 use pgp::ser::Serialize;
-use pgp::types::{KeyDetails, Password, SigningKey, Timestamp};
+use pgp::types::{Password, SigningKey, Timestamp};
 
 use crate::route::SignatureForm;
 use crate::sign::{Sign, SignError, SignedAs};
@@ -97,7 +97,7 @@ impl Sign for OpenPgpSigner {
 }
 
 fn detached(
-    key: &(impl SigningKey + KeyDetails),
+    key: &impl SigningKey,
     kind: SignedAs,
     data: &mut dyn Read,
     now: u32,

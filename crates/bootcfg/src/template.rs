@@ -15,12 +15,13 @@ pub struct TemplateFile {
     file: Box<str>,
     source: Bytes,
     parsed: OnceLock<Result<Template, Fault>>,
+    raw: OnceLock<Result<Bytes, Fault>>,
 }
 
 impl TemplateFile {
     /// A file by its path below the data folder.
     pub fn new(file: &str, source: Bytes) -> Self {
-        Self { file: file.into(), source, parsed: OnceLock::new() }
+        Self { file: file.into(), source, parsed: OnceLock::new(), raw: OnceLock::new() }
     }
 
     /// The path below the data folder.
@@ -48,6 +49,11 @@ impl TemplateFile {
                 })
         });
         parsed.as_ref().map_err(Clone::clone)
+    }
+
+    /// The answer of a file that is no template: the same for everybody, so made once.
+    pub(crate) fn raw(&self, make: impl FnOnce(&Bytes) -> Result<Bytes, Fault>) -> Result<Bytes, Fault> {
+        self.raw.get_or_init(|| make(&self.source)).clone()
     }
 
     /// Renders with this data.

@@ -66,7 +66,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR", value_parser = path_or_empty())]
     pub(crate) assets_path: Option<PathBuf>,
     /// An OpenPGP key ring whose first secret key signs (.sig, .asc); its passphrase is MATCHBOX_PASSPHRASE
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path_or_empty())]
     pub(crate) key_ring_path: Option<PathBuf>,
     /// The gRPC server's certificate [default: /etc/matchbox/server.crt]
     #[arg(long, value_name = "FILE")]

@@ -55,6 +55,9 @@ pub(crate) async fn run(sockets: Sockets, prepared: Prepared) -> Result<(), Box<
     let Prepared { config, store, signer, web_tls, rpc_tls } = prepared;
     let snapshot = store.snapshot();
     snapshot.broken().for_each(log::broken);
+    if config.rpc.is_some() {
+        warn_if_read_only(&config);
+    }
     let _watch = Watch::start(store.clone(), report)?;
     let hook = Arc::new(AccessLog::default());
     let service = Arc::new(Service::new(ServiceConfig {
@@ -108,6 +111,20 @@ pub(crate) async fn run(sockets: Sockets, prepared: Prepared) -> Result<(), Box<
     sd_notify::notify(&[sd_notify::NotifyState::Ready])?;
     let (web, rpc, (), ()) = tokio::join!(web, rpc, metrics, signals);
     web.and(rpc).map_err(Into::into)
+}
+
+/// Writes over gRPC need folders that the account may write.
+fn warn_if_read_only(config: &Config) {
+    for folder in bootcfg::driver::store::FOLDERS {
+        let path = config.data.join(folder);
+        let writable = nix::unistd::access(&path, nix::unistd::AccessFlags::W_OK).is_ok();
+        if path.is_dir() && !writable {
+            let path = path.display();
+            tracing::warn!(
+                "{path} cannot be written: gRPC writes will fail; change its owner, or name another account with --user"
+            );
+        }
+    }
 }
 
 /// SIGHUP reads everything again; SIGTERM and SIGINT begin the end.

@@ -105,14 +105,12 @@ pub(super) fn render(group: &Group, profile: &Profile, context: Context<'_>) -> 
         fault.at(template.file(), line, column)
     };
     let body: Bytes = if is_raw(&profile.ignition_id) {
-        match context.compat() {
-            Compat::Bootcfg040 => template.source().clone(),
-            Compat::Matchbox => context.transpile.reencode(template.source()).map_err(here)?.into(),
-            Compat::Strict => {
-                context.transpile.validate(template.source()).map_err(here)?;
-                template.source().clone()
-            }
-        }
+        let made = template.raw(|source| match context.compat() {
+            Compat::Bootcfg040 => Ok(source.clone()),
+            Compat::Matchbox => context.transpile.reencode(source).map(Bytes::from),
+            Compat::Strict => context.transpile.validate(source).map(|()| source.clone()),
+        });
+        made.map_err(here)?
     } else {
         let yaml = context.render_yaml(template, group)?;
         let config = match context.compat() {

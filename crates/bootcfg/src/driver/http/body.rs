@@ -1,4 +1,4 @@
-//! The octets of an answer: in memory, or read from a file one chunk ahead of the connection.
+//! The octets of an answer: in memory, or read from a file chunk by chunk as the connection takes them.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -14,8 +14,8 @@ use tokio::task::JoinHandle;
 use super::hook::{Access, Hook};
 use crate::content::Span;
 
-/// One read of a file. Two of these per transfer are in memory at most.
-const CHUNK: usize = 128 << 10;
+/// One read of a file; one or two of these per transfer are in memory.
+const CHUNK: usize = 256 << 10;
 
 /// A response's body. Tells the hook when it is over, in whatever way.
 pub struct Body {
@@ -128,12 +128,17 @@ impl Body {
             None => Bytes::new(),
             Some(Part::Text(text)) => std::mem::take(text),
             Some(Part::File(file, span, next)) => {
-                let reading = next.get_or_insert_with(|| read_chunk(file.clone(), *span));
-                let octets = ready!(Pin::new(reading).poll(cx)).map_err(io::Error::other)??;
+                let cached = if next.is_none() { read_cached(file, *span) } else { None };
+                let octets = match cached {
+                    Some(octets) => octets,
+                    None => {
+                        let reading = next.get_or_insert_with(|| read_chunk(file.clone(), *span));
+                        ready!(Pin::new(reading).poll(cx)).map_err(io::Error::other)??
+                    }
+                };
                 let length = octets.len() as u64;
                 *span = Span { start: span.start + length, length: span.length.saturating_sub(length) };
-                // The next chunk is read while this one is on its way.
-                *next = (span.length > 0 && length > 0).then(|| read_chunk(file.clone(), *span));
+                *next = None;
                 octets
             }
         };
@@ -141,6 +146,20 @@ impl Body {
             self.parts.pop_front();
         }
         Poll::Ready(Ok(octets))
+    }
+}
+
+/// What the page cache has of the next chunk: no other thread is needed for that.
+fn read_cached(file: &File, span: Span) -> Option<Bytes> {
+    let length = usize::try_from(span.length).unwrap_or(CHUNK).min(CHUNK);
+    let mut octets = vec![0; length];
+    let mut buffers = [io::IoSliceMut::new(&mut octets)];
+    match rustix::io::preadv2(file, &mut buffers, span.start, rustix::io::ReadWriteFlags::NOWAIT) {
+        Ok(read) if read > 0 => {
+            octets.truncate(read);
+            Some(octets.into())
+        }
+        _ => None, // not cached, or the file system cannot say: read_chunk waits for it
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::sync::Semaphore;
+use tokio::time::Sleep;
 
 /// Heads up to this size are read by everybody at once.
 const SMALL: usize = 16 << 10;
@@ -97,17 +98,33 @@ fn has_end(octets: &[u8]) -> bool {
     octets.windows(4).any(|four| four == b"\r\n\r\n") || octets.windows(2).any(|two| two == b"\n\n")
 }
 
-/// A stream with what was read of it put back.
+/// A stream with what was read of it put back, which fails when its peer takes nothing for too long.
 #[derive(Debug)]
 pub(super) struct Rewound<S> {
     head: Vec<u8>,
     at: usize,
     stream: S,
+    write_timeout: Duration,
+    stalled: Option<Pin<Box<Sleep>>>, // runs while a write waits
 }
 
 impl<S> Rewound<S> {
-    pub(super) fn new(head: Head, stream: S) -> Self {
-        Self { head: head.octets, at: 0, stream }
+    pub(super) fn new(head: Head, stream: S, write_timeout: Duration) -> Self {
+        Self { head: head.octets, at: 0, stream, write_timeout, stalled: None }
+    }
+
+    /// Passes a write's result on; one that has waited too long fails.
+    fn watch<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let timeout = self.write_timeout;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+        stalled
+            .as_mut()
+            .poll(cx)
+            .map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))
     }
 }
 
@@ -136,11 +153,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Rewound<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Rewound<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, octets)
+        let written = Pin::new(&mut self.stream).poll_write(cx, octets);
+        self.watch(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.watch(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -152,7 +171,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Rewound<S> {
         cx: &mut Context<'_>,
         octets: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, octets)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, octets);
+        self.watch(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {

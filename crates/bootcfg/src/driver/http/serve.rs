@@ -10,7 +10,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -25,6 +25,8 @@ pub struct ServeConfig {
     pub max_connections: usize,
     /// A request's line and headers must be here within this. Default 10 s.
     pub header_timeout: Duration,
+    /// A client that takes no octet of its answer for this long is cut. Default 60 s.
+    pub write_timeout: Duration,
     /// Octets of a request's line and headers. Default 1 MiB, as Go has it.
     pub max_header: usize,
     /// How long transfers may go on after the shutdown. Default 10 s.
@@ -36,6 +38,7 @@ impl Default for ServeConfig {
         Self {
             max_connections: 20_000,
             header_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(60),
             max_header: 1 << 20,
             drain: Duration::from_secs(10),
         }
@@ -167,6 +170,10 @@ async fn connection(
         Err(NoHead::TooLong) => {
             let _ = stream.write_all(TOO_LONG).await;
             let _ = stream.shutdown().await;
+            // What is still on its way is taken, lest its arrival at a closed socket throws our answer away.
+            let mut rest = [0; 4096];
+            let linger = async { while stream.read(&mut rest).await.is_ok_and(|read| read > 0) {} };
+            let _ = tokio::time::timeout(LINGER, linger).await;
             return;
         }
     };
@@ -182,7 +189,7 @@ async fn connection(
         .timer(TokioTimer::new())
         .header_read_timeout(config.header_timeout)
         .max_buf_size(parser_buffer)
-        .serve_connection(TokioIo::new(Rewound::new(head, stream)), answer);
+        .serve_connection(TokioIo::new(Rewound::new(head, stream, config.write_timeout)), answer);
     let mut connection = pin!(connection);
     loop {
         tokio::select! {
@@ -197,5 +204,7 @@ async fn connection(
     }
 }
 
+/// How long the rest of a request that is too long is taken in.
+const LINGER: Duration = Duration::from_millis(500);
 /// What the parser reads beyond a head.
 const STEP_OVER: usize = 16 << 10;

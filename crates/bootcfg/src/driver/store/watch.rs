@@ -103,10 +103,8 @@ impl Follow {
                 return;
             }
             let changed = std::mem::take(&mut *self.changed.lock().unwrap_or_else(PoisonError::into_inner));
-            if changed.everything {
-                if let Some(watcher) = &mut self.watcher {
-                    watch_folders(watcher, &self.root);
-                }
+            if let Some(watcher) = self.watcher.as_mut().filter(|_| changed.everything) {
+                watch_folders(watcher, &self.root);
             }
             let reload = if changed.everything {
                 self.store.reload()
