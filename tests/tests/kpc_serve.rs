@@ -173,6 +173,7 @@ storage:
 /// Keeps the power in a file and every call in another.
 const POWER: &str = r#"#!/bin/sh
 echo "$@" >> power.log
+[ "$1" = boot ] && [ -e refuse ] && exit 1
 case "$1 $2" in
   "power on"|"power cycle"|"power reset") echo on > power ;;
   "power off") echo off > power ;;
@@ -383,4 +384,57 @@ fn a_second_claimer_freezes_the_order_and_a_broken_profile_names_its_line() {
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.lines().any(|line| line.starts_with("error:")), "{text}");
+}
+
+#[test]
+fn a_bmc_that_refuses_is_named_and_the_order_can_be_given_again() {
+    if !is_root() || peer("curl").is_none() {
+        return;
+    }
+    let served = Served::start("power");
+    served.good(&["machine", "add", "n1", "--mac", MAC, "--uuid", UUID, "--bmc", "127.0.0.1:6230"]);
+    // A failure says in which phase and why; whoever watches gets an end and exit code 1.
+    write(&served.folder, "refuse", "");
+    let (good, text) = served.kpc(&["provision", "n1", "--profile", "live", "--yes", "--watch"]);
+    assert!(!good && text.contains("FAILED") && text.contains("power: boot device"), "{text}");
+    let (good, text) = served.kpc(&["status"]);
+    assert!(!good && text.contains("1 failed"), "{text}");
+    // Nothing switched it on.
+    let calls = fs::read_to_string(served.folder.path().join("power.log")).unwrap();
+    assert!(!calls.contains("power on"), "{calls}");
+    fs::remove_file(served.folder.path().join("refuse")).unwrap();
+    served.good(&["cancel", "n1"]);
+    served.good(&["provision", "n1", "--profile", "live", "--yes"]);
+    let calls = served.folder.path().join("power.log");
+    wait_for("the BMC was told", LIMIT, || {
+        fs::read_to_string(&calls).is_ok_and(|calls| calls.contains("power on"))
+    });
+    // The reader of a listing may go away before its end.
+    let socket = served.folder.path().join("kpc.sock");
+    let line = format!(
+        "'{}' --socket '{}' status | true; exit ${{PIPESTATUS[0]}}",
+        binary("kpc").display(),
+        socket.display()
+    );
+    let status = Command::new("bash").args(["-c", &line]).status().unwrap();
+    assert_ne!(status.code(), Some(101), "a closed pipe is no panic");
+    // A BMC that shows another machine's GUID is told nothing.
+    served.good(&["cancel", "n1"]);
+    served.good(&["machine", "retire", "n1"]);
+    let before = fs::read_to_string(&calls).unwrap();
+    let other = "11111111-2222-3333-4444-555555555555";
+    served.good(&[
+        "machine",
+        "add",
+        "n2",
+        "--mac",
+        "52:54:00:aa:00:07",
+        "--uuid",
+        other,
+        "--bmc",
+        "127.0.0.1:6230",
+    ]);
+    let (good, text) = served.kpc(&["provision", "n2", "--profile", "live", "--yes"]);
+    assert!(!good && text.contains("shows GUID"), "{text}");
+    assert_eq!(fs::read_to_string(&calls).unwrap(), before, "no write to another machine's BMC");
 }
