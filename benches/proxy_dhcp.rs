@@ -24,6 +24,9 @@ use std::hint::black_box;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Instant;
 
+/// What is timed, on one packet.
+type Work<'a> = Box<dyn FnMut(&[u8]) + 'a>;
+
 fn main() {
     decode();
     let net = Net::new();
@@ -122,7 +125,7 @@ fn decode() {
     let subnets = [Subnet { address: Ipv4Addr::new(10, 77, 0, 1), mask: Ipv4Addr::new(255, 255, 255, 0) }];
     let source = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 68);
     let arrival = Arrival { interface: "eth0", subnets: &subnets, port: Port::Dhcp, source };
-    let time = |name: &str, mut work: Box<dyn FnMut(&[u8]) + '_>| {
+    let time = |name: &str, mut work: Work<'_>| {
         let mut times: Vec<f64> = (0..9)
             .map(|_| {
                 let start = Instant::now();

@@ -65,6 +65,9 @@ fn parse<T: std::str::FromStr>(text: &str) -> Outcome<T> {
 /// The file out of a directory, or the same octets from memory as a rendered file would be.
 struct Both(Directory, Option<bytes::Bytes>);
 
+/// A server with its p99 times, client retries, peak memory, and how many rounds failed.
+type Series = (Kind, Vec<f64>, Vec<f64>, Vec<f64>, usize);
+
 impl Source for Both {
     async fn open(&self, request: OpenRequest) -> std::result::Result<Opened, Refusal> {
         match &self.1 {
@@ -295,7 +298,7 @@ impl Bench {
         );
         for (clients, window) in [(1, 1), (16, 1), (256, 1), (1000, 1), (1000, 16)] {
             let kinds = ALL.iter().filter(|kind| window == 1 || kind.has_windows());
-            let mut series: Vec<(Kind, Vec<f64>, Vec<f64>, Vec<f64>, usize)> =
+            let mut series: Vec<Series> =
                 kinds.map(|&kind| (kind, Vec::new(), Vec::new(), Vec::new(), 0)).collect();
             for _ in 0..rounds {
                 for (kind, p99, retries, peak, lost) in &mut series {

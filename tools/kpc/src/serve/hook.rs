@@ -32,7 +32,9 @@ impl Hook for BootHook {
         // What the wire shows counts where it is another machine of ours: nobody takes his neighbour's order.
         let is_ours = |mac: &Mac| self.state.read(|fleet, _| fleet.machine_with(*mac).is_some());
         sighting.mac = match (said, wire) {
-            (Some(said), Some(wire)) if said != wire && is_ours(&wire) && !self.same_machine(said, wire) => Some(wire),
+            (Some(said), Some(wire)) if said != wire && is_ours(&wire) && !self.same_machine(said, wire) => {
+                Some(wire)
+            }
             (said, wire) => said.or(wire),
         };
         sighting.uuid = label("uuid").and_then(|uuid| uuid.parse().ok());
@@ -220,9 +222,9 @@ enum Next {
 fn script(message: &str, loader: Loader<'_>, next: Next) -> Verdict {
     let body = match (loader, next) {
         (Loader::Ipxe("efi"), Next::Disk) => format!("#!ipxe\necho kpc: {message}\nsleep 2\nexit 1\n"),
-        (Loader::Ipxe(_), Next::Disk) => format!(
-            "#!ipxe\necho kpc: {message}\nsleep 2\nsanboot --no-describe --drive 0x80 || exit 1\n"
-        ),
+        (Loader::Ipxe(_), Next::Disk) => {
+            format!("#!ipxe\necho kpc: {message}\nsleep 2\nsanboot --no-describe --drive 0x80 || exit 1\n")
+        }
         (Loader::Ipxe(_), Next::Again) => format!(
             "#!ipxe\necho kpc: {message}\nsleep {HELD}\nchain --replace --autofree boot.ipxe || exit 1\n"
         ),

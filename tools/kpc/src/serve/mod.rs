@@ -85,7 +85,9 @@ fn open(config: &Config) -> Result<Opened, Failure> {
     raise_descriptors();
     let interface = &config.network.mgmt.interface;
     if !Path::new("/sys/class/net").join(interface).exists() {
-        return Err(wrong(format!("no interface {interface} (network.mgmt.interface); `ip link` lists them")));
+        return Err(wrong(format!(
+            "no interface {interface} (network.mgmt.interface); `ip link` lists them"
+        )));
     }
     make_folder(&config.data_dir).map_err(wrong)?;
     let login = login(config).map_err(wrong)?;
@@ -96,7 +98,8 @@ fn open(config: &Config) -> Result<Opened, Failure> {
             root.display()
         ))
     })?;
-    let catalog = FileStore::open(config.bootcfg_data(), Compat::Strict).map_err(|error| wrong(error.to_string()))?;
+    let catalog =
+        FileStore::open(config.bootcfg_data(), Compat::Strict).map_err(|error| wrong(error.to_string()))?;
     tell_broken(&catalog);
     let dhcp = proxy_dhcp::driver::Server::bind(&proxy_dhcp::driver::ServerConfig {
         interfaces: vec![interface.clone()],
@@ -265,7 +268,8 @@ fn tell_broken(catalog: &FileStore) {
 fn tell_waiting(state: &State) {
     let waiting = state.read(|fleet, now| {
         let statuses = fleet.status(now).into_iter();
-        let armed = statuses.filter(|status| status.order.as_ref().is_some_and(|order| order.state == "armed"));
+        let armed =
+            statuses.filter(|status| status.order.as_ref().is_some_and(|order| order.state == "armed"));
         armed.filter(|status| status.phase.is_none()).map(|status| status.name).collect::<Vec<_>>()
     });
     if !waiting.is_empty() {
@@ -278,7 +282,8 @@ fn tell_waiting(state: &State) {
 
 async fn run(arguments: &Serve, config: &Config, opened: Opened) -> Result<(), String> {
     let (stop, stopping) = watch::channel(false);
-    let journal = Journal::start(fleet::Config::default(), opened.store).map_err(|error| error.to_string())?;
+    let journal =
+        Journal::start(fleet::Config::default(), opened.store).map_err(|error| error.to_string())?;
     let state = Arc::new(State::new(journal));
     tell_waiting(&state);
     let mut tasks: JoinSet<Result<(), String>> = JoinSet::new();
@@ -347,7 +352,9 @@ async fn run(arguments: &Serve, config: &Config, opened: Opened) -> Result<(), S
 /// A second signal: whoever sends it does not want to wait.
 async fn again() {
     use tokio::signal::unix::{SignalKind, signal};
-    if let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+    if let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}

@@ -99,9 +99,7 @@ async fn open(state: &State, login: &Login, target: &Target) -> Result<Bmc, Stri
         return Ok(bmc);
     }
     bmc.close().await;
-    if let Err(error) = kept {
-        return Err(error);
-    }
+    let _ = kept?;
     let known = target.known.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
     Err(format!(
         "the BMC at {address} shows GUID {guid}, {} is recorded with {known}: did DHCP swap the BMCs' addresses? \
@@ -133,7 +131,10 @@ pub(crate) async fn act(
             .map(|on| if on { "on".to_owned() } else { "off".to_owned() });
     };
     let writing = state.read(|fleet, now| {
-        fleet.status(now).into_iter().any(|status| status.id == target.machine && status.progress.is_some_and(|p| p < 100))
+        fleet
+            .status(now)
+            .into_iter()
+            .any(|status| status.id == target.machine && status.progress.is_some_and(|p| p < 100))
     });
     if writing && !matches!(action, Action::On) {
         return Err("its disk is being written; wait until it is done".to_owned());
@@ -162,7 +163,12 @@ async fn ended(bmc: &mut Bmc, name: &str) -> Result<String, String> {
 
 /// Power-on for a boot from the network: valid bit kept, one-time PXE, then on (or cycle, where it is on), verified.
 /// Whatever fails is told to the fleet, which shows it as the machine's fault.
-pub(crate) async fn network_boot(state: &State, login: &Login, target: &Target, boot: Boot) -> Result<(), String> {
+pub(crate) async fn network_boot(
+    state: &State,
+    login: &Login,
+    target: &Target,
+    boot: Boot,
+) -> Result<(), String> {
     let outcome = async {
         let mut bmc = open(state, login, target).await?;
         let outcome = network_boot_with(state, &mut bmc, target, boot).await;
@@ -218,7 +224,9 @@ async fn command(
     told: fleet::PowerAction,
 ) -> Result<(), String> {
     let observation = Observation::PowerCommanded { machine: target.machine, action: told };
-    state.change(move |fleet, now| fleet.observe(now, observation))?.map_err(|ignored| ignored.to_string())?;
+    state
+        .change(move |fleet, now| fleet.observe(now, observation))?
+        .map_err(|ignored| ignored.to_string())?;
     bmc.chassis_control(control)
         .await
         .map_err(|error| format!("power {}: {}", told.word(), in_words(&error)))?;

@@ -34,9 +34,11 @@ fn become_account(user: &str, data_dir: &Path) -> Result<(), String> {
 
 /// What the kernel says of us, whatever the calls said.
 fn check() -> Result<(), String> {
-    let status = std::fs::read_to_string("/proc/self/status").map_err(|error| format!("/proc/self/status: {error}"))?;
-    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
-    let held = ["CapPrm:", "CapEff:", "CapAmb:"].iter().any(|set| field(set).trim_matches('0') != "");
+    let status = std::fs::read_to_string("/proc/self/status")
+        .map_err(|error| format!("/proc/self/status: {error}"))?;
+    let field =
+        |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
+    let held = ["CapPrm:", "CapEff:", "CapAmb:"].iter().any(|set| !field(set).trim_matches('0').is_empty());
     if held || field("NoNewPrivs:") != "1" {
         return Err("privileges are still held after they were dropped; not going on".to_owned());
     }

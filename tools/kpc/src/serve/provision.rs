@@ -88,10 +88,7 @@ pub(crate) async fn plan(
         let (power, target) = answer.map_err(|error| error.to_string())?;
         match power {
             Ok(on) if on && role == Role::Install && !request.again => plan.refused.push(RefusedMachine {
-                reason: format!(
-                    "is powered on: switch it off first with `kpc power off {}`",
-                    target.name
-                ),
+                reason: format!("is powered on: switch it off first with `kpc power off {}`", target.name),
                 name: target.name,
             }),
             Ok(on) => {
@@ -103,10 +100,7 @@ pub(crate) async fn plan(
                 plan.machines.push(PlannedMachine {
                     bmc: target.bmc.map(|bmc| bmc.to_string()),
                     power: if on { "on" } else { "off" }.to_owned(),
-                    action: format!(
-                        "network boot once, power {}, {mode}",
-                        if on { "cycle" } else { "on" }
-                    ),
+                    action: format!("network boot once, power {}, {mode}", if on { "cycle" } else { "on" }),
                     name: target.name,
                 });
             }
@@ -125,7 +119,9 @@ fn refusal(name: &str, lifecycle: Lifecycle, ordered: bool, again: bool) -> Opti
         Lifecycle::Registered | Lifecycle::Installed if !again => {
             Some(format!("is {}: `kpc reinstall {name}` does it again", lifecycle.word()))
         }
-        Lifecycle::Conflict => Some(format!("is in conflict; see `kpc show {name}`, then `kpc resolve {name}`")),
+        Lifecycle::Conflict => {
+            Some(format!("is in conflict; see `kpc show {name}`, then `kpc resolve {name}`"))
+        }
         Lifecycle::Found => Some(format!("is found, not adopted; `kpc adopt {name}` makes it ours")),
         Lifecycle::Retired => Some("is retired".to_owned()),
         _ => None,
@@ -155,8 +151,7 @@ pub(crate) fn start(
             ids.iter().filter_map(|id| Some(fleet.machine(*id)?.name.clone())).collect::<Vec<_>>(),
         )
     })?;
-    let mut order =
-        fleet::Provision::new(Selector::Names(names.clone()), request.profile.clone(), role);
+    let mut order = fleet::Provision::new(Selector::Names(names.clone()), request.profile.clone(), role);
     order.roles.clone_from(&request.roles);
     order.again = request.again;
     let who = by.to_owned();
