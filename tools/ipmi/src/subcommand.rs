@@ -32,7 +32,7 @@ enum Verb {
     /// Network-boot machines: one-time PXE, then power on or reset, host by host.
     Netboot(netboot::Args),
     /// Be a BMC: power and boot device act on QEMU (QMP) or a command.
-    Bmcd(bmcd::Args),
+    Bmcd(Box<bmcd::Args>),
 }
 
 /// Parses and runs; clap prints help and usage errors (exit code 2) itself.
@@ -47,6 +47,6 @@ pub(crate) async fn run(arguments: Vec<String>) -> ExitCode {
     match cli.verb {
         Verb::Scan(args) => scan::run(args).await,
         Verb::Netboot(args) => netboot::run(args).await,
-        Verb::Bmcd(args) => bmcd::run(args).await,
+        Verb::Bmcd(args) => bmcd::run(*args).await,
     }
 }

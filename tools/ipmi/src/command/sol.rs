@@ -76,9 +76,8 @@ async fn converse(sol: &mut Sol) -> Result<(), Failed> {
         tokio::select! {
             event = sol.next() => match event? {
                 SolEvent::Received(characters) => {
-                    if stdout.write_all(&characters).await.is_err() || stdout.flush().await.is_err() {
-                        return Ok(()); // nobody reads any more
-                    }
+                    let shown = stdout.write_all(&characters).await;
+                    let Ok(()) = shown.and(stdout.flush().await) else { return Ok(()) }; // nobody reads any more
                 }
                 SolEvent::Lost => note("\r\n[SOL session lost; taking it up again]\r"),
                 SolEvent::Resumed => note("\r\n[SOL session resumed]\r"),
