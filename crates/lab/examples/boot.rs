@@ -85,7 +85,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn serve(lab: &mut Lab, proxy: Option<String>) -> Result<(), Box<dyn std::error::Error>> {
     let assets = lab.assets();
     let url = "http://10.77.0.1:8080";
-    let arguments = std::env::var("KPC_LAB_ARGS").unwrap_or("console=ttyS0 loglevel=6".into());
+    let arguments = std::env::var("KPC_LAB_ARGS").unwrap_or("console=ttyS0 loglevel=6 no_timer_check".into());
     let script = format!(
         "#!ipxe\nkernel {url}/vmlinuz {arguments} ignition.config.url={url}/ignition.json kpc.kernel={url}/vmlinuz \
          kpc.ramdisk={url}/initrd.img initrd=initrd.img\ninitrd {url}/initrd.img\nboot\n"
