@@ -1,5 +1,6 @@
 //! What is to be said about a document: findings with a stable code, a path and a place.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use crate::tree::{Cursor, Kind as NodeKind, Span, Tree};
@@ -278,9 +279,10 @@ impl Report {
             return;
         }
         let lines = Lines::new(tree.source());
+        let mut index = Index::new(&self.entries);
         for entry in self.entries.iter_mut().filter(|entry| entry.place.is_none()) {
             entry.place = tree.root().map(|root| {
-                let (key, value) = find(root, &entry.path);
+                let (key, value) = find(root, &entry.path, &mut index);
                 // A finding about a key stands at the key.
                 match key.filter(|_| entry.code == "unused-key") {
                     Some(key) => Place { value, ..lines.place(Some(key), key) },
@@ -292,16 +294,16 @@ impl Report {
 }
 
 /// Walks `path` as far as the document goes.
-fn find(root: Cursor<'_>, path: &Path) -> (Option<Span>, Span) {
+fn find<'t>(root: Cursor<'t>, path: &Path, index: &mut Index<'t>) -> (Option<Span>, Span) {
     let (mut here, mut key) = (root, None);
     for step in &path.0 {
         let next = match step {
-            Step::Key(name) => member(here, name).map(|(name, value)| (Some(name.span()), value)),
-            Step::Index(index) if here.kind() == NodeKind::Array => {
-                here.items().nth(*index as usize).map(|item| (None, item))
+            Step::Key(name) => index.member(here, name).map(|(name, value)| (Some(name.span()), value)),
+            Step::Index(place) if here.kind() == NodeKind::Array => {
+                index.item(here, *place as usize).map(|item| (None, item))
             }
-            Step::Index(index) => {
-                member(here, &index.to_string()).map(|(name, value)| (Some(name.span()), value))
+            Step::Index(number) => {
+                index.member(here, &number.to_string()).map(|(name, value)| (Some(name.span()), value))
             }
         };
         let Some(next) = next else { break };
@@ -310,15 +312,48 @@ fn find(root: Cursor<'_>, path: &Path) -> (Option<Span>, Span) {
     (key, here.span())
 }
 
-/// The member a decoder would have used last: the exact name, or else the same name in another case.
-fn member<'t>(object: Cursor<'t>, name: &str) -> Option<(Cursor<'t>, Cursor<'t>)> {
-    let mut found = None;
-    for (key, value) in object.members() {
-        if key.text() == name || (key.text().eq_ignore_ascii_case(name)) {
-            found = Some((key, value));
+/// What findings ask for in the containers they lie in: each container is read once, and nothing else is kept of it.
+#[derive(Debug, Default)]
+struct Index<'t> {
+    names: HashSet<String>,
+    places: HashSet<usize>,
+    objects: HashMap<u32, HashMap<String, (Cursor<'t>, Cursor<'t>)>>,
+    lists: HashMap<u32, HashMap<usize, Cursor<'t>>>,
+}
+
+impl<'t> Index<'t> {
+    fn new(entries: &[Entry]) -> Self {
+        let mut index = Self::default();
+        for step in entries.iter().filter(|entry| entry.place.is_none()).flat_map(|entry| &entry.path.0) {
+            match step {
+                Step::Key(name) => drop(index.names.insert(name.to_ascii_lowercase())),
+                Step::Index(place) => {
+                    index.names.insert(place.to_string());
+                    index.places.insert(*place as usize);
+                }
+            }
         }
+        index
     }
-    found
+
+    /// The member a decoder would have used last: the exact name, or else the same name in another case.
+    fn member(&mut self, object: Cursor<'t>, name: &str) -> Option<(Cursor<'t>, Cursor<'t>)> {
+        let wanted = &self.names;
+        let known = self.objects.entry(object.number()).or_insert_with(|| {
+            let members =
+                object.members().map(|(key, value)| (key.text().to_ascii_lowercase(), (key, value)));
+            members.filter(|(name, _)| wanted.contains(name)).collect()
+        });
+        known.get(&name.to_ascii_lowercase()).copied()
+    }
+
+    fn item(&mut self, list: Cursor<'t>, place: usize) -> Option<Cursor<'t>> {
+        let wanted = &self.places;
+        let known = self.lists.entry(list.number()).or_insert_with(|| {
+            list.items().enumerate().filter(|(place, _)| wanted.contains(place)).collect()
+        });
+        known.get(&place).copied()
+    }
 }
 
 /// Turns octet offsets into lines and columns.

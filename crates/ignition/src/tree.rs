@@ -237,6 +237,11 @@ impl<'t> Cursor<'t> {
         self.tree.node(self.index)
     }
 
+    /// The number of the node that holds the value: the same for the same value.
+    pub(crate) fn number(self) -> u32 {
+        self.target().index
+    }
+
     /// What the node is, aliases followed.
     pub fn kind(self) -> Kind {
         self.target().node().kind
