@@ -1,5 +1,7 @@
 //! Log lines on standard error: one for each answer, one for each file that cannot be read.
 
+use std::io::IsTerminal as _;
+
 use bootcfg::Broken;
 use bootcfg::driver::http::{Access, Hook, Metrics, Target};
 use tracing::{Level, error, info, warn};
@@ -8,8 +10,11 @@ use crate::args::LogFormat;
 
 /// Sends log lines to standard error.
 pub(crate) fn start(format: LogFormat, level: Level) {
-    let lines =
-        tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
+    let lines = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false);
     match format {
         LogFormat::Text => lines.init(),
         LogFormat::Json => lines.json().flatten_event(true).init(),

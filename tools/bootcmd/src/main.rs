@@ -5,6 +5,7 @@ mod calls;
 mod table;
 
 use std::error::Error;
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use args::{Args, LogFormat};
@@ -16,6 +17,7 @@ async fn main() -> ExitCode {
     let lines = tracing_subscriber::fmt()
         .with_max_level(args.log_level)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .without_time();
     match args.log_format {
