@@ -13,6 +13,12 @@ pub(crate) struct Args {
     /// Form of the findings: text on standard error, json and sarif on standard output.
     #[arg(long, global = true, value_enum, default_value = "text", env = "IGN_REPORT")]
     pub(crate) report: ReportForm,
+    /// How messages other than findings look on standard error.
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    pub(crate) log_format: LogFormat,
+    /// Which findings are shown as text; errors alone, say. What is left out still counts for `--strict`.
+    #[arg(long, global = true, value_enum, default_value = "info")]
+    pub(crate) log_level: LogLevel,
 }
 
 const EXAMPLES: &str = "\
@@ -146,4 +152,27 @@ pub(crate) enum ReportForm {
     Json,
     /// SARIF 2.1.0, one document.
     Sarif,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// One readable line each.
+    Text,
+    /// One JSON object each.
+    Json,
+}
+
+/// The later ones show more.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, ValueEnum)]
+pub(crate) enum LogLevel {
+    /// Errors.
+    Error,
+    /// Warnings too.
+    Warn,
+    /// Everything that is found.
+    Info,
+    /// The same as info.
+    Debug,
+    /// The same as info.
+    Trace,
 }

@@ -4,6 +4,7 @@
 mod args;
 mod config;
 mod files;
+mod log;
 mod print;
 mod sarif;
 mod source;
@@ -15,10 +16,12 @@ use clap::Parser as _;
 
 /// 0 valid or done, 1 invalid, failed or different, 2 usage.
 fn main() -> ExitCode {
-    let job = match config::Job::try_from(args::Args::parse()) {
+    let args = args::Args::parse();
+    log::start(args.log_format, args.log_level);
+    let job = match config::Job::try_from(args) {
         Ok(job) => job,
         Err(why) => {
-            eprintln!("ign: {why}");
+            log::error(&why);
             return ExitCode::from(2);
         }
     };
@@ -26,7 +29,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(why) => {
-            eprintln!("ign: {why}");
+            log::error(&why);
             ExitCode::FAILURE
         }
     }

@@ -8,6 +8,7 @@ use ignition::{Entry, Report, Severity, redact};
 use serde_json::{Value, json};
 
 use crate::config::Input;
+use crate::log;
 
 /// What is shown of a line that is longer.
 const WIDTH: usize = 110;
@@ -20,7 +21,7 @@ pub(crate) fn text(input: &Input, report: &Report) {
     let source = String::from_utf8_lossy(&input.octets);
     let (lines, secrets) = (Lines::new(&source), redact::secrets(&source));
     let mut out = String::new();
-    for entry in report.entries() {
+    for entry in report.entries().iter().filter(|entry| log::shows(entry.severity)) {
         finding(&mut out, &input.name, entry, &lines, &secrets);
     }
     if report.dropped() > 0 {

@@ -83,6 +83,23 @@ fn exit_codes() {
 }
 
 #[test]
+fn messages_as_objects_and_levels() {
+    let folder = folder(&[(
+        "unit.bu",
+        "variant: fcos\nversion: 1.5.0\nsystemd:\n  units:\n    - name: a.service\n      enabled: true\n      contents: |\n        [Service]\n        ExecStart=/bin/true\n",
+    )]);
+    let output = ign(&folder, &["validate", "--log-format", "json", "nowhere.ign"]);
+    let message: Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!((output.status.code(), &message["level"]), (Some(1), &Value::from("error")));
+    assert!(message["message"].as_str().unwrap().contains("nowhere.ign"));
+    let words = ["validate", "--lint", "--strict", "unit.bu"];
+    let shown = ign(&folder, &words);
+    assert!(text(&shown.stderr).contains("unit-no-install"), "{}", text(&shown.stderr));
+    let quiet = ign(&folder, &[&words[..], &["--log-level", "error"]].concat());
+    assert_eq!((text(&quiet.stderr).as_str(), quiet.status.code()), ("", Some(1)));
+}
+
+#[test]
 fn diff_says_what_a_machine_would_notice() {
     let other = GOOD.replace("data:,hi", "data:;base64,aGk=");
     let changed = GOOD.replace("420", "384").replace("3.4.0", "3.3.0");

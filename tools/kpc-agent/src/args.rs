@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::console::{Form, Level};
+
 const HELP: &str = "\
 The program in the booted system that makes a machine what its config says.
 
@@ -14,6 +16,8 @@ Options:
       --cmdline FILE   read the parameters from FILE [default: /proc/cmdline]
       --root DIR       write below DIR [default: /]
       --once           end after the registration instead of staying
+      --log-format FORMAT   text, or json: one object a line [default: text]
+      --log-level LEVEL     error, warn, info, debug or trace [default: info]
   -h, --help           this text
   -V, --version        the version
 
@@ -51,12 +55,15 @@ pub(crate) struct Args {
     pub(crate) root: PathBuf,
     /// End after the registration.
     pub(crate) once: bool,
+    /// What is said on the console, and how.
+    pub(crate) form: Form,
 }
 
 impl Args {
     /// Reads the words after the program's name.
     pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Command, String> {
-        let mut args = Self { cmdline: "/proc/cmdline".into(), root: "/".into(), once: false };
+        let (cmdline, root) = ("/proc/cmdline".into(), "/".into());
+        let mut args = Self { cmdline, root, once: false, form: Form::default() };
         let mut words = words;
         while let Some(word) = words.next() {
             let (name, given) = match word.split_once('=') {
@@ -69,6 +76,25 @@ impl Args {
                 "--cmdline" => args.cmdline = value()?.into(),
                 "--root" => args.root = value()?.into(),
                 "--once" => args.once = true,
+                "--log-format" => {
+                    args.form.json = match value()?.as_str() {
+                        "text" => false,
+                        "json" => true,
+                        other => return Err(format!("--log-format {other}: write text or json")),
+                    }
+                }
+                "--log-level" => {
+                    args.form.level = match value()?.as_str() {
+                        "error" => Level::Error,
+                        "warn" => Level::Warn,
+                        "info" | "debug" | "trace" => Level::Info,
+                        other => {
+                            return Err(format!(
+                                "--log-level {other}: write error, warn, info, debug or trace"
+                            ));
+                        }
+                    }
+                }
                 "-h" | "--help" => return Ok(Command::Say(HELP.trim_end().to_owned())),
                 "-V" | "--version" => {
                     return Ok(Command::Say(concat!("kpc-agent ", env!("CARGO_PKG_VERSION")).to_owned()));
@@ -93,6 +119,10 @@ mod tests {
         let Ok(Command::Run(args)) = parse("--cmdline=/a --root /b --once") else { panic!() };
         assert_eq!((args.cmdline, args.root, args.once), ("/a".into(), "/b".into(), true));
         assert!(matches!(parse("--help"), Ok(Command::Say(text)) if text.contains("EXAMPLES")));
+        let Ok(Command::Run(args)) = parse("--log-format json --log-level=warn") else { panic!() };
+        assert_eq!(args.form, Form { json: true, level: Level::Warn });
+        assert!(parse("--log-format xml").unwrap_err().contains("text or json"));
+        assert!(parse("--log-level loud").unwrap_err().contains("--log-level loud"));
         assert!(parse("--root").unwrap_err().contains("--root"));
         assert!(parse("extra").is_err());
     }

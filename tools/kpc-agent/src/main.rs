@@ -14,7 +14,10 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     match args::Args::parse(std::env::args().skip(1)) {
-        Ok(args::Command::Run(args)) => run::run(&args),
+        Ok(args::Command::Run(args)) => {
+            console::start(args.form);
+            run::run(&args)
+        }
         Ok(args::Command::Say(text)) => {
             console::print(&text);
             ExitCode::SUCCESS

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::args::Args;
-use crate::console::say;
+use crate::console::{fail, say, warn};
 use crate::facts::Facts;
 use crate::parameters::Parameters;
 use crate::wanted::Wanted;
@@ -23,14 +23,14 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let line = match std::fs::read_to_string(&args.cmdline) {
         Ok(line) => line,
         Err(error) => {
-            say(format!("read {}: {error}", args.cmdline.display()));
+            fail(format!("read {}: {error}", args.cmdline.display()));
             return ExitCode::FAILURE;
         }
     };
     let parameters = Parameters::parse(&line);
     report(&parameters, "agent", concat!("kpc-agent ", env!("CARGO_PKG_VERSION")));
     let Some(url) = &parameters.ignition else {
-        say("no ignition.config.url= on the kernel's command line: nothing to do");
+        fail("no ignition.config.url= on the kernel's command line: nothing to do");
         return ExitCode::FAILURE;
     };
     let config = until_done("fetch the config", || http::get(url)?.success(LARGEST));
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Ok(wanted) => wanted,
         Err(error) => {
             // Asking again would bring the same octets: a person has to mend the config.
-            say(format!("the config is not usable: {error}"));
+            fail(format!("the config is not usable: {error}"));
             report(&parameters, "ignition", &format!("failed: {error}"));
             return ExitCode::FAILURE;
         }
@@ -55,7 +55,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let kernel = measure("kernel", parameters.kernel.as_deref());
     let initrd = measure("initrd", parameters.initrd.as_deref());
     let (Some(server), Some(claim)) = (&parameters.server, &parameters.claim) else {
-        say("no kpc.server= and kpc.claim=: not registered");
+        warn("no kpc.server= and kpc.claim=: not registered");
         return stay(args);
     };
     let facts = Facts::read();
@@ -91,7 +91,7 @@ fn report(parameters: &Parameters, phase: &str, detail: &str) {
     let sent = http::post(&format!("{server}/v1/report"), &body.to_string())
         .and_then(|answer| answer.success(LARGEST));
     if let Err(error) = sent {
-        say(format!("report {phase}: {error}"));
+        warn(format!("report {phase}: {error}"));
     }
 }
 
@@ -125,7 +125,7 @@ fn set_hostname(args: &Args, name: &str) {
         return;
     }
     if let Err(error) = std::fs::write("/proc/sys/kernel/hostname", name) {
-        say(format!("set the host name: {error}"));
+        warn(format!("set the host name: {error}"));
     }
 }
 
@@ -135,7 +135,7 @@ fn until_done<T>(doing: &str, mut attempt: impl FnMut() -> Result<T, String>) ->
     loop {
         match attempt() {
             Ok(done) => return done,
-            Err(error) => say(format!("{doing}: {error}; again in {} s", pause.as_secs())),
+            Err(error) => warn(format!("{doing}: {error}; again in {} s", pause.as_secs())),
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(LONGEST_PAUSE);
