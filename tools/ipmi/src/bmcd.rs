@@ -69,7 +69,7 @@ pub(crate) struct Args {
     #[arg(long, default_value = "text", value_parser = ["text", "json"])]
     log_format: String,
     /// Which events are written.
-    #[arg(long, default_value = "info", value_parser = ["error", "info", "debug"])]
+    #[arg(long, default_value = "info", value_parser = output::LEVELS)]
     log_level: String,
 }
 
@@ -150,8 +150,7 @@ fn log(json: bool, level: &str, event: &ServerEvent) {
         ServerEvent::Machine { call, outcome: Err(why) } => ("error", format!("machine: {call:?}: {why}")),
         _ => return,
     };
-    let rank = |level: &str| ["error", "info", "debug"].iter().position(|l| *l == level);
-    if rank(shown) > rank(level) {
+    if !output::shows(shown, level) {
         return;
     }
     output::note(&if json { json!({"level": shown, "event": text}).to_string() } else { text });

@@ -78,7 +78,7 @@ fn succeeded(as_json: bool, host: &str, told: Told) {
     } else {
         output::line(&format!("{host}: {}", told.text));
         if let Some(note) = told.note {
-            output::note(&note);
+            output::warn(&note);
         }
     }
 }
@@ -87,6 +87,6 @@ fn failed(as_json: bool, host: &str, kind: &str, error: &str) {
     if as_json {
         output::line(&json!({"host": host, "ok": false, "kind": kind, "error": error}).to_string());
     } else {
-        output::note(&format!("{host}: {error}"));
+        output::error(&format!("{host}: {error}"));
     }
 }

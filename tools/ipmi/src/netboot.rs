@@ -52,6 +52,8 @@ pub(crate) struct Args {
     /// One JSON object per host.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    messages: output::Messages,
 }
 
 /// Reads `500ms`, `5s`, `2m`, `5`.
@@ -68,6 +70,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 pub(crate) async fn run(args: Args) -> ExitCode {
+    output::start(&args.messages);
     let hosts = match hostrange::expand(&args.ranges.join(",")) {
         Ok(hosts) => hosts,
         Err(error) => return output::usage(&error.to_string()),

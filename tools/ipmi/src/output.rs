@@ -3,7 +3,7 @@
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 use serde_json::{Map, Value, json};
 
@@ -73,25 +73,81 @@ fn snake(name: &str) -> String {
     words.join("_").to_ascii_lowercase()
 }
 
+/// What the fleet forms say on standard error, beside their answers.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Messages {
+    /// How messages are written to standard error.
+    #[arg(long, default_value = "text", value_parser = ["text", "json"])]
+    log_format: String,
+    /// Which messages are written.
+    #[arg(long, default_value = "info", value_parser = LEVELS)]
+    log_level: String,
+}
+
+/// The later ones show more.
+pub(crate) const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+
+/// Whether a message of this level is shown.
+pub(crate) fn shows(level: &str, wanted: &str) -> bool {
+    let rank = |level: &str| LEVELS.iter().position(|known| *known == level);
+    rank(level) <= rank(wanted)
+}
+
+static MESSAGES: OnceLock<Messages> = OnceLock::new();
+
+/// Settles the form of messages; the first call counts. Without one they are all shown, as text.
+pub(crate) fn start(messages: &Messages) {
+    let _ = MESSAGES.set(messages.clone());
+}
+
+fn message(level: &str, prefix: &str, text: &str) {
+    match MESSAGES.get() {
+        Some(messages) if !shows(level, &messages.log_level) => {}
+        Some(messages) if messages.log_format == "json" => {
+            eprintln!("{}", json!({ "level": level, "message": text }));
+        }
+        _ => eprintln!("{prefix}{text}"),
+    }
+}
+
 /// Prints one line for people.
 pub(crate) fn note(text: &str) {
-    eprintln!("{text}");
+    message("info", "", text);
+}
+
+/// Prints what may be wrong with one host.
+pub(crate) fn warn(text: &str) {
+    message("warn", "", text);
+}
+
+/// Prints what is wrong with one host.
+pub(crate) fn error(text: &str) {
+    message("error", "", text);
 }
 
 /// Prints an error; exit code 1.
 pub(crate) fn fail(text: &str) -> ExitCode {
-    eprintln!("ipmi: {text}");
+    message("error", "ipmi: ", text);
     ExitCode::from(1)
 }
 
 /// Prints an error of usage; exit code 2.
 pub(crate) fn usage(text: &str) -> ExitCode {
-    eprintln!("ipmi: {text}");
+    message("error", "ipmi: ", text);
     ExitCode::from(2)
 }
 
 /// Prints an error of configuration; exit code 3.
 pub(crate) fn configuration(text: &str) -> ExitCode {
-    eprintln!("ipmi: {text}");
+    message("error", "ipmi: ", text);
     ExitCode::from(3)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn levels_show_what_matters_as_much() {
+        assert!(super::shows("error", "error") && super::shows("info", "trace"));
+        assert!(!super::shows("info", "warn") && !super::shows("warn", "error"));
+    }
 }

@@ -39,12 +39,15 @@ pub(crate) struct Args {
     /// One JSON object per BMC.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    messages: output::Messages,
     /// Sweep more than 4096 addresses.
     #[arg(long)]
     yes: bool,
 }
 
 pub(crate) async fn run(args: Args) -> ExitCode {
+    output::start(&args.messages);
     let hosts = match hostrange::expand(&args.ranges.join(",")) {
         Ok(hosts) => hosts,
         Err(error) => return output::usage(&error.to_string()),
