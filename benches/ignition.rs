@@ -60,7 +60,11 @@ fn yaml(count: usize) -> String {
     for number in 0..count {
         let contents = unit(number).replace('\n', "\n        ");
         let contents = contents.trim_end();
-        write!(text, "    - name: svc{number}.service\n      enabled: true\n      contents: |\n        {contents}\n").unwrap();
+        write!(
+            text,
+            "    - name: svc{number}.service\n      enabled: true\n      contents: |\n        {contents}\n"
+        )
+        .unwrap();
     }
     text
 }
@@ -87,10 +91,12 @@ fn deploy_host() -> String {
 }
 
 fn links(count: usize) -> String {
-    let files: Vec<_> = (0..count).map(|n| serde_json::json!({"path": format!("/srv/data/{n}/file")})).collect();
+    let files: Vec<_> =
+        (0..count).map(|n| serde_json::json!({"path": format!("/srv/data/{n}/file")})).collect();
     let links: Vec<_> =
         (0..count).map(|n| serde_json::json!({"path": format!("/opt/link{n}"), "target": "/x"})).collect();
-    serde_json::json!({"ignition": {"version": "3.4.0"}, "storage": {"files": files, "links": links}}).to_string()
+    serde_json::json!({"ignition": {"version": "3.4.0"}, "storage": {"files": files, "links": links}})
+        .to_string()
 }
 
 fn processor() -> Duration {
@@ -118,7 +124,9 @@ fn show(what: &str, octets: usize, (best, median): (Duration, Duration), bound: 
         Some(bound) => format!("OVER {bound:?}"),
         None => String::new(),
     };
-    println!("{what:<46} {octets:>8} octets  best {best:>10.1?}  median {median:>10.1?}  {rate:>6.0} MB/s  {verdict}");
+    println!(
+        "{what:<46} {octets:>8} octets  best {best:>10.1?}  median {median:>10.1?}  {rate:>6.0} MB/s  {verdict}"
+    );
     bound.is_none_or(|bound| median <= bound)
 }
 
@@ -144,7 +152,12 @@ fn in_process() -> bool {
         // The result is dropped by its owner, not by the merge.
         std::mem::forget(black_box(merge::merge(parent, child, false).unwrap()));
     });
-    good &= show("merge of parsed configs, 1 MiB and half of it", parent.len() + child.len(), merged, Some(milli(2)));
+    good &= show(
+        "merge of parsed configs, 1 MiB and half of it",
+        parent.len() + child.len(),
+        merged,
+        Some(milli(2)),
+    );
     for (size, count, batch, plain, packed) in
         [("10 KiB", SMALL, 20, None, None), ("1 MiB", LARGE, 1, Some(milli(25)), Some(milli(60)))]
     {
@@ -157,7 +170,9 @@ fn in_process() -> bool {
             good &= show(&format!("Butane, {how} compression, {size}"), text.len(), made, bound);
         }
     }
-    println!("  recorded: Butane 469 ms without and 944 ms with compression of 1 MiB, 4.8 and 14.8 ms of 10 KiB");
+    println!(
+        "  recorded: Butane 469 ms without and 944 ms with compression of 1 MiB, 4.8 and 14.8 ms of 10 KiB"
+    );
     let text = deploy_host();
     let fuze = measure(31, 200, || {
         black_box(fuze::transpile(black_box(text.as_bytes())).unwrap());
@@ -193,7 +208,8 @@ fn process(program: &Path, arguments: &[&str]) -> Duration {
     let mut times: Vec<Duration> = (0..41)
         .map(|_| {
             let before = Instant::now();
-            let status = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+            let status =
+                Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
             status.expect("the program starts");
             before.elapsed()
         })
@@ -205,27 +221,38 @@ fn process(program: &Path, arguments: &[&str]) -> Duration {
 fn processes() -> bool {
     let folder = tempfile::tempdir().expect("a directory for the inputs");
     let Some(ign) = ign() else {
-        println!("whole processes: skipped, no `ign` beside this binary (cargo build --profile bench -p ign, or IGN=path)");
+        println!(
+            "whole processes: skipped, no `ign` beside this binary (cargo build --profile bench -p ign, or IGN=path)"
+        );
         return true;
     };
     let mut good = true;
     let size = ign.metadata().map(|meta| meta.len()).unwrap_or_default();
     let small = size <= 6_000_000;
-    println!("binary {} octets {}", size, if small { "within 6 MB" } else { "OVER 6 MB (strip and fat LTO: --release)" });
+    println!(
+        "binary {} octets {}",
+        size,
+        if small { "within 6 MB" } else { "OVER 6 MB (strip and fat LTO: --release)" }
+    );
     for (size, count, bound) in [("10 KiB", SMALL, Some(Duration::from_millis(2))), ("1 MiB", LARGE, None)] {
         let path = folder.path().join("config.ign");
         std::fs::write(&path, json(count)).unwrap();
         let file = path.to_str().unwrap_or_default();
         let ours = process(&ign, &["validate", file]);
-        let verdict = bound.map(|bound| if ours <= bound { "within 2 ms" } else { "OVER 2 ms" }).unwrap_or_default();
+        let verdict =
+            bound.map(|bound| if ours <= bound { "within 2 ms" } else { "OVER 2 ms" }).unwrap_or_default();
         good &= bound.is_none_or(|bound| ours <= bound);
         match peer() {
             Some(peer) => {
                 let theirs = process(&peer, &[file]);
                 let ratio = theirs.as_secs_f64() / ours.as_secs_f64();
-                println!("whole process, {size}: {ours:.1?} {verdict}; ignition-validate {theirs:.1?}, {ratio:.1} times as long");
+                println!(
+                    "whole process, {size}: {ours:.1?} {verdict}; ignition-validate {theirs:.1?}, {ratio:.1} times as long"
+                );
             }
-            None => println!("whole process, {size}: {ours:.1?} {verdict}; ignition-validate: not unpacked (cargo xtask deps)"),
+            None => println!(
+                "whole process, {size}: {ours:.1?} {verdict}; ignition-validate: not unpacked (cargo xtask deps)"
+            ),
         }
     }
     good
