@@ -38,6 +38,14 @@ impl Subject {
         }
         SpecVersion::parse(text).map(Self::Ignition)
     }
+
+    fn version(self) -> Option<SpecVersion> {
+        match self {
+            Self::Ignition(version) => Some(version),
+            #[cfg(feature = "yaml")]
+            _ => None,
+        }
+    }
 }
 
 /// The schema (draft 2020-12) as JSON.
@@ -187,7 +195,7 @@ impl Generator {
         };
         match (object, field.json) {
             ("Ignition", "version") if !self.yaml => {
-                if let Subject::Ignition(version) = self.subject {
+                if let Some(version) = self.subject.version() {
                     text(out, "const", &version.to_string());
                 }
             }
