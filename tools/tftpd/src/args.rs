@@ -42,9 +42,9 @@ pub(crate) enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Get a file: tftp://HOST[:PORT]/PATH[;mode=netascii]
+    /// Get a file: `tftp://HOST[:PORT]/PATH[;mode=netascii]`
     Get(Get),
-    /// Put a file: tftp://HOST[:PORT]/PATH[;mode=netascii]
+    /// Put a file: `tftp://HOST[:PORT]/PATH[;mode=netascii]`
     Put(Put),
 }
 
