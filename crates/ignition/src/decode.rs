@@ -1,6 +1,6 @@
 //! From a [`Tree`](crate::tree::Tree) to typed objects.
 //!
-//! The [`objects!`] macro declares an object once, with its JSON names and the versions that know each field; from
+//! The `objects!` macro declares an object once, with its JSON names and the versions that know each field; from
 //! it come the type, decoding (Go's rules for JSON and for both YAML libraries), encoding, merging and the schema.
 
 use crate::report::{At, Report};

@@ -1,7 +1,7 @@
 //! YAML as Go's libraries read it, into a [`Tree`].
 //!
 //! The events come from `saphyr-parser`; anchors, tags and the first-document rule are ours. Scalars stay text:
-//! [`scalar`] says what they are once a field asks.
+//! `scalar` says what they are once a field asks.
 
 pub(crate) mod merge_key;
 pub(crate) mod scalar;

@@ -1,5 +1,5 @@
-//! matchbox's gRPC interface over a [`Store`]: groups, profiles and templates are written whole, ids stay in their
-//! folder, and no answer names a path of the server. Feature `grpc`.
+//! matchbox's gRPC interface over a [`Store`](crate::driver::store::Store): groups, profiles and templates are written
+//! whole, ids stay in their folder, and no answer names a path of the server. Feature `grpc`.
 
 mod channel;
 mod convert;
