@@ -78,13 +78,21 @@ fn plain(config: &Config) -> Value {
     value
 }
 
-/// Whether a path is a file in one of these configs and a directory or a link in another.
+/// Whether a path is a file in one of these configs and a directory or a link in another, or a kernel argument is
+/// wanted by one and unwanted by another: merging moves it from list to list.
 fn kinds_differ(configs: &[&Config]) -> bool {
     let mut kinds = std::collections::BTreeMap::new();
     configs.iter().map(|config| plain(config)).any(|config| {
-        ["files", "directories", "links"].iter().any(|kind| {
-            let nodes = config["storage"][*kind].as_array().cloned().unwrap_or_default();
-            nodes.iter().any(|node| *kinds.entry(node["path"].to_string()).or_insert(*kind) != *kind)
+        let lists = ["files", "directories", "links"].map(|kind| (kind, &config["storage"][kind]));
+        let arguments =
+            ["shouldExist", "shouldNotExist"].map(|kind| (kind, &config["kernelArguments"][kind]));
+        lists.into_iter().chain(arguments).any(|(kind, list)| {
+            let nodes = list.as_array().cloned().unwrap_or_default();
+            nodes.iter().any(|node| {
+                let key =
+                    node.as_str().map_or_else(|| node["path"].to_string(), |word| format!("argument {word}"));
+                *kinds.entry(key).or_insert(kind) != kind
+            })
         })
     })
 }
@@ -176,8 +184,8 @@ proptest! {
             convert(config, newest, &Options::default()).map(|(config, _)| config)
         });
         let [Ok(a), Ok(b), Ok(c)] = all else { return Ok(()) };
-        // Files, directories and links share one namespace: a path that changes its kind on the way takes what was
-        // there before with it, so the order of merging counts for it (Ignition, merging of nodes).
+        // Files, directories and links share one namespace, and so do wanted and unwanted kernel arguments: what changes
+        // its list on the way takes what was there before with it, so the order of merging counts for it.
         if kinds_differ(&[&a, &b, &c]) {
             return Ok(());
         }
