@@ -1,10 +1,13 @@
 //! The claim: one boot takes hold of an order. The same boot asking again gets the same claim; somebody else
 //! asking freezes the order.
 
+use serde::Serialize;
+
 use crate::attempt::Phase;
 use crate::decide::{Boot, Decision};
 use crate::fleet::{AlarmKind, Fleet};
-use crate::identity::{ClaimSecret, MachineId, Sighting};
+use crate::grant::GrantRefused;
+use crate::identity::{ClaimSecret, MachineId, OrderId, Sighting};
 use crate::order::{Claim, Claimer, OrderState, Role};
 use crate::sabotage::Rule;
 use crate::time::Timestamp;
@@ -28,7 +31,51 @@ pub enum ClaimRefused {
     SecondClaimer(String),
 }
 
+/// What an agent that shows a claim is told of its order.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Claimed {
+    /// Which machine it runs on.
+    pub machine: MachineId,
+    /// Its name.
+    pub name: String,
+    /// Under which order.
+    pub order: OrderId,
+    /// From memory, or to write a disk.
+    pub role: Role,
+    /// What was booted.
+    pub profile: String,
+    /// The one disk that may be asked for, by serial; `None`: its rule chooses.
+    pub disk: Option<String>,
+    /// The disk whose data is given up, by serial.
+    pub wipe: Option<String>,
+}
+
 impl Fleet {
+    /// The order that a claim holds now. Changes nothing, and goes on answering after the grant.
+    ///
+    /// # Errors
+    /// [`GrantRefused::NoClaim`] or [`GrantRefused::Frozen`].
+    pub fn claimed(&self, now: Timestamp, secret: ClaimSecret) -> Result<Claimed, GrantRefused> {
+        let id = self.by_claim.get(&secret).ok_or(GrantRefused::NoClaim)?;
+        let machine = self.orders.get(id).map(|order| order.machine).ok_or(GrantRefused::NoClaim)?;
+        let order = self
+            .open_order(machine, self.at(now))
+            .filter(|order| order.id == *id && order.claim().is_some_and(|claim| claim.secret == secret))
+            .ok_or(GrantRefused::NoClaim)?;
+        if let Some(why) = &order.frozen {
+            return Err(GrantRefused::Frozen(why.clone()));
+        }
+        Ok(Claimed {
+            machine,
+            name: self.name(machine),
+            order: order.id,
+            role: order.role,
+            profile: order.profile.clone(),
+            disk: order.disk.clone().or_else(|| order.wipe.clone()),
+            wipe: order.wipe.clone(),
+        })
+    }
+
     /// Takes hold of the order of the machine of this sighting, for one boot. `fresh` is sixteen random
     /// octets, used only when a new claim is minted.
     ///

@@ -2,7 +2,7 @@
 //! socket reads the request, lets [`crate::store::Keeper::change`] run [`answer`], and sends what comes out,
 //! or 503 when it is not durable.
 //!
-//! - `POST /v1/report` `{"claim","phase","detail"}` → 204
+//! - `POST /v1/report` `{"claim","phase","detail","inventory":{"disks":[…]}}` → 204; the inventory may be left out
 //! - `POST /v1/grant` `{"claim","nonce","serial","signatures":[…]}` → 200 `{"order","serial"}`
 //! - `POST /v1/register` `{"claim"|"key","uuid","serial","hostname","interfaces":[{"name","mac","addresses"}],
 //!   "digests":{…},"ssh_host_keys":[…],"agent_version"}` → 200 `{"name","state":"registered"}`
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use crate::fleet::Fleet;
 use crate::grant::{GrantRefused, GrantRequest};
 use crate::identity::{ClaimSecret, Uuid};
-use crate::machine::{Facts, Interface};
+use crate::machine::{Disk, Facts, Interface};
 use crate::observe::{AgentPhase, Ignored, Observation};
 use crate::register::{AgentKey, RegisterRefused, Registration};
 use crate::text::{MAX_DETAIL, clean};
@@ -55,6 +55,14 @@ struct Report {
     phase: String,
     #[serde(default)]
     detail: String,
+    #[serde(default)]
+    inventory: Option<Inventory>,
+}
+
+#[derive(Deserialize)]
+struct Inventory {
+    #[serde(default)]
+    disks: Vec<Disk>,
 }
 
 #[derive(Deserialize)]
@@ -126,6 +134,12 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
 }
 
 fn take_report(fleet: &mut Fleet, now: Timestamp, report: Report) -> Answer {
+    if let Some(inventory) = report.inventory {
+        let told = Observation::Inventory { claim: report.claim, disks: inventory.disks };
+        if let Err(ignored) = fleet.observe(now, told) {
+            return ignored_report(ignored);
+        }
+    }
     let phase = AgentPhase::parse(&report.phase, &report.detail);
     let detail = match (phase, report.detail.is_empty()) {
         (_, true) => report.phase,
@@ -134,9 +148,13 @@ fn take_report(fleet: &mut Fleet, now: Timestamp, report: Report) -> Answer {
     };
     match fleet.observe(now, Observation::AgentReport { claim: report.claim, phase, detail }) {
         Ok(_) => Answer { status: 204, body: String::new() },
-        Err(ignored @ Ignored::NoClaim) => Answer::error(403, &ignored.to_string()),
-        Err(ignored) => Answer::error(409, &ignored.to_string()),
+        Err(ignored) => ignored_report(ignored),
     }
+}
+
+fn ignored_report(ignored: Ignored) -> Answer {
+    let status = if ignored == Ignored::NoClaim { 403 } else { 409 };
+    Answer::error(status, &ignored.to_string())
 }
 
 fn take_ask(fleet: &mut Fleet, now: Timestamp, ask: Ask) -> Answer {
@@ -174,6 +192,7 @@ fn register_of(register: Register, peer: IpAddr) -> Result<Registration, String>
             ssh_host_keys: register.ssh_host_keys,
             digests: flat(register.digests),
             agent_version: register.agent_version,
+            disks: Vec::new(),
         },
     })
 }

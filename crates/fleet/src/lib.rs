@@ -36,7 +36,7 @@ pub mod time;
 pub mod timeline;
 pub mod unknown;
 
-pub use claim::ClaimRefused;
+pub use claim::{ClaimRefused, Claimed};
 pub use command::{Command, CommandOutcome, NewMachine, Refusal};
 pub use config::Config;
 pub use decide::{Boot, Decision, Reason};
@@ -44,7 +44,7 @@ pub use fleet::Fleet;
 pub use grant::{GrantRefused, GrantRequest};
 pub use identity::{ClaimSecret, Mac, MachineId, OrderId, Sighting, Uuid};
 pub use job::{BmcAction, Job, JobId, JobState, JobStep, StepResult};
-pub use machine::{Bmc, Facts, Interface, Lifecycle, Machine};
+pub use machine::{Bmc, Disk, Facts, Interface, Lifecycle, Machine};
 pub use observe::{AgentPhase, Ignored, Observation, PowerAction, Stage};
 pub use order::{Claim, Grant, Order, OrderState, Role};
 pub use provision::Provision;

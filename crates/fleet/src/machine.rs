@@ -81,6 +81,24 @@ pub struct Interface {
     pub addresses: Vec<IpAddr>,
 }
 
+/// A disk as the agent reported it: what an operator chooses from. Kept as a fact; grants nothing.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Disk {
+    /// The kernel's name, such as `nvme0n1`; another one after the next boot.
+    pub name: String,
+    /// What orders name it by.
+    pub serial: String,
+    /// Its maker's words.
+    pub model: String,
+    /// Its size.
+    pub octets: u64,
+    /// `nvme`, `ssd` or `hdd`.
+    pub kind: String,
+    /// What was found on it: partition table, filesystems, LVM, md, Ceph. Empty: nothing.
+    pub signatures: Vec<String>,
+}
+
 /// What the registered system said of itself, cleaned and bounded.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Facts {
@@ -102,6 +120,9 @@ pub struct Facts {
     /// The agent's version.
     #[serde(default)]
     pub agent_version: String,
+    /// Its disks as an installing agent last saw them, at most 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disks: Vec<Disk>,
 }
 
 /// A machine and everything durable about it, apart from its orders. Written as JSON it holds its agent's key:

@@ -7,7 +7,7 @@ use crate::attempt::Phase;
 use crate::decide::Identity;
 use crate::fleet::{AlarmKind, Fleet};
 use crate::identity::{ClaimSecret, MachineId, OrderId, Sighting, Uuid};
-use crate::machine::Lifecycle;
+use crate::machine::{Disk, Lifecycle};
 use crate::order::{OrderState, Role};
 use crate::text::{MAX_DETAIL, clean};
 use crate::time::Timestamp;
@@ -156,6 +156,13 @@ pub enum Observation {
         /// In its words; cleaned before they are kept.
         detail: String,
     },
+    /// An agent told of the disks it found.
+    Inventory {
+        /// Its claim.
+        claim: ClaimSecret,
+        /// They; cleaned and bounded before they are kept.
+        disks: Vec<Disk>,
+    },
     /// We told the BMC; to be observed after the BMC took the command.
     PowerCommanded {
         /// Whose.
@@ -243,6 +250,7 @@ impl Fleet {
                 Ok(id)
             }
             Observation::AgentReport { claim, phase, detail } => self.report(now, claim, phase, &detail),
+            Observation::Inventory { claim, disks } => self.inventory(claim, &disks),
             Observation::PowerCommanded { machine, action } => self.power_commanded(now, machine, action),
             Observation::PowerVerified { machine, on } => {
                 self.machines.get(&machine).ok_or(Ignored::Unknown)?;
@@ -416,6 +424,21 @@ impl Fleet {
             }
         }
         Ok(machine)
+    }
+
+    /// An agent's disks, under a claim.
+    fn inventory(&mut self, claim: ClaimSecret, disks: &[Disk]) -> Result<MachineId, Ignored> {
+        let order = self.by_claim.get(&claim).and_then(|id| self.orders.get(id)).ok_or(Ignored::NoClaim)?;
+        if order.frozen.is_some() {
+            return Err(Ignored::Frozen);
+        }
+        let mut machine = self.machines.get(&order.machine).cloned().ok_or(Ignored::Unknown)?;
+        let (id, disks) = (machine.id, crate::register::bounded_disks(disks));
+        if machine.facts.disks != disks {
+            machine.facts.disks = disks;
+            self.put_machine(machine);
+        }
+        Ok(id)
     }
 
     /// The disk is written: the order is done and the machine installed.

@@ -11,7 +11,7 @@ use crate::attempt::Phase;
 use crate::fleet::{AlarmKind, Fleet};
 use crate::identity::{ClaimSecret, Mac, MachineId, ParseError, Uuid, hex};
 use crate::identity::{is_telling_serial, serials_contradict};
-use crate::machine::{Facts, Interface, Lifecycle, Machine};
+use crate::machine::{Disk, Facts, Interface, Lifecycle, Machine};
 use crate::order::{OrderState, Role};
 use crate::text::{MAX_DETAIL, clean};
 use crate::time::Timestamp;
@@ -25,6 +25,10 @@ const MAX_ADDRESSES: usize = 16;
 const MAX_HOST_KEYS: usize = 8;
 /// Most digests kept.
 const MAX_DIGESTS: usize = 256;
+/// Most disks kept.
+const MAX_DISKS: usize = 64;
+/// Most signatures kept of a disk.
+const MAX_SIGNATURES: usize = 16;
 
 /// What a registered system shows at later registrations: 32 random octets that its agent chose and sent with
 /// the first one, under the claim. Never printed by `Debug`.
@@ -102,7 +106,10 @@ impl Fleet {
         let now = self.tick(now);
         let id = self.authenticate(registration)?;
         let Some(mut machine) = self.machines.get(&id).cloned() else { return Err(RegisterRefused::NoClaim) };
-        let facts = bounded(&registration.facts);
+        let mut facts = bounded(&registration.facts);
+        if facts.disks.is_empty() {
+            facts.disks.clone_from(&machine.facts.disks);
+        }
         if let Some(why) = self.contradiction(&machine, registration.uuid, &facts) {
             return Err(self.conflict(now, machine, why));
         }
@@ -291,5 +298,20 @@ fn bounded(facts: &Facts) -> Facts {
             .map(|(name, digest)| (clean(name, MAX_DETAIL), clean(digest, 128)))
             .collect(),
         agent_version: clean(&facts.agent_version, 32),
+        disks: bounded_disks(&facts.disks),
     }
+}
+
+/// The disks, cleaned and cut to what is kept.
+pub(crate) fn bounded_disks(disks: &[Disk]) -> Vec<Disk> {
+    let word = |text: &str| clean(text.trim(), 64);
+    let bounded = |disk: &Disk| Disk {
+        name: word(&disk.name),
+        serial: word(&disk.serial),
+        model: word(&disk.model),
+        octets: disk.octets,
+        kind: clean(&disk.kind, 8),
+        signatures: disk.signatures.iter().take(MAX_SIGNATURES).map(|found| word(found)).collect(),
+    };
+    disks.iter().take(MAX_DISKS).map(bounded).collect()
 }

@@ -35,6 +35,12 @@ fn an_install_speaks_its_way_through() {
     let claim = claim.secret.expose();
     let report = |phase: &str, detail: &str| json!({"claim": claim, "phase": phase, "detail": detail});
     assert_eq!(post(&mut fleet, "/v1/report", &report("agent", "")).0, 204);
+    let mut inventory = report("inventory", "1 disk");
+    inventory["inventory"] = json!({"disks": [{"name": "sda", "serial": " S1 ", "octets": 5, "signatures": ["\u{1b}[2Jgpt"]}], "odd": 1});
+    assert_eq!(post(&mut fleet, "/v1/report", &inventory).0, 204);
+    let disks = |fleet: &Fleet| fleet.machine_named("kpc-01").unwrap().facts.disks.clone();
+    assert_eq!(disks(&fleet)[0].serial, "S1");
+    assert_eq!(disks(&fleet)[0].signatures, ["\\u{1b}[2Jgpt"]);
     assert_eq!(post(&mut fleet, "/v1/report", &report("writing", "10%")).0, 409, "not granted");
     let ask = json!({"claim": claim, "nonce": "00".repeat(16), "serial": "S1", "signatures": []});
     assert_eq!(post(&mut fleet, "/v1/grant", &ask), (200, json!({"order": 1, "serial": "S1"})));
@@ -58,11 +64,28 @@ fn an_install_speaks_its_way_through() {
     );
     let machine = fleet.machine_named("kpc-01").unwrap();
     assert_eq!(machine.facts.digests.len(), 2);
+    assert_eq!(disks(&fleet).len(), 1, "what the agent found stays known");
     // On later boots its key is enough; another key is not.
     let again = json!({"key": "ab".repeat(32)});
     assert_eq!(post(&mut fleet, "/v1/register", &again).0, 200);
     assert_eq!(post(&mut fleet, "/v1/register", &json!({"key": "cd".repeat(32)})).0, 403);
     assert_eq!(post(&mut fleet, "/v1/register", &json!({"claim": claim, "key": "cd".repeat(32)})).0, 403);
+}
+
+#[test]
+fn a_claim_tells_its_order_until_it_ends() {
+    let (mut fleet, claim) = claimed(Role::Install);
+    let told = fleet.claimed(now(), claim.secret).unwrap();
+    assert_eq!((told.name.as_str(), told.role, told.disk), ("kpc-01", Role::Install, None));
+    let ask = json!({"claim": claim.secret.expose(), "nonce": "00".repeat(16), "serial": "S1"});
+    assert_eq!(post(&mut fleet, "/v1/grant", &ask).0, 200);
+    assert!(fleet.claimed(now(), claim.secret).is_ok(), "an agent that asks again in the same boot");
+    assert_eq!(fleet.claimed(now(), ClaimSecret::new([9; 16])), Err(GrantRefused::NoClaim));
+    fleet.command(now(), "alice", Command::Cancel("kpc-01".parse().unwrap())).unwrap();
+    assert_eq!(fleet.claimed(now(), claim.secret), Err(GrantRefused::NoClaim));
+    let mut inventory = json!({"claim": claim.secret.expose(), "phase": "inventory"});
+    inventory["inventory"] = json!({"disks": []});
+    assert_eq!(post(&mut fleet, "/v1/report", &inventory).0, 403);
 }
 
 #[test]
