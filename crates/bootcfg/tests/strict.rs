@@ -15,7 +15,7 @@ mod common;
 use std::fs;
 use std::sync::{Arc, Mutex};
 
-use bootcfg::driver::http::{Access, Hook, RequestFacts, ServiceConfig, Target, Verdict};
+use bootcfg::driver::http::{Access, Deciding, Hook, RequestFacts, ServiceConfig, Target, Verdict};
 use bootcfg::driver::store::FileStore;
 use bootcfg::{Compat, Endpoint, Limits};
 use common::{Answer, Server, config};
@@ -190,21 +190,24 @@ struct Decider {
 }
 
 impl Hook for Decider {
-    fn decide(&self, facts: &RequestFacts<'_>) -> Verdict {
-        assert!(facts.peer.ip().is_loopback());
-        match facts.labels.get("verdict") {
-            Some("boot") => Verdict::Boot {
-                profile: "p".into(),
-                group: Some("never".into()),
-                metadata: json!({"added": "yes", "host": "over"}).as_object().unwrap().clone(),
-                arguments: vec!["kpc.nonce=1".into()],
-            },
-            Some("respond") => {
-                Verdict::Respond { status: 200, content_type: "text/plain", body: "local\n".into() }
+    fn decide<'a>(&'a self, facts: &'a RequestFacts<'a>) -> Deciding<'a> {
+        Box::pin(async {
+            assert!(facts.peer.ip().is_loopback());
+            tokio::task::yield_now().await;
+            match facts.labels.get("verdict") {
+                Some("boot") => Verdict::Boot {
+                    profile: "p".into(),
+                    group: Some("never".into()),
+                    metadata: json!({"added": "yes", "host": "over"}).as_object().unwrap().clone(),
+                    arguments: vec!["kpc.nonce=1".into()],
+                },
+                Some("respond") => {
+                    Verdict::Respond { status: 200, content_type: "text/plain", body: "local\n".into() }
+                }
+                Some("refuse") => Verdict::Refuse { status: 409, reason: "no open order".into() },
+                _ => Verdict::Select,
             }
-            Some("refuse") => Verdict::Refuse { status: 409, reason: "no open order".into() },
-            _ => Verdict::Select,
-        }
+        })
     }
 
     fn record(&self, access: &Access) {

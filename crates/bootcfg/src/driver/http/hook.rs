@@ -1,6 +1,8 @@
 //! Where an embedding program decides about a request and learns how it went.
 
+use std::future::{Future, ready};
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,12 +11,15 @@ use crate::fault::Reason;
 use crate::labels::Labels;
 use crate::route::Endpoint;
 
+/// A decision that may be waited for, such as one that has to be durable before it is told.
+pub type Deciding<'a> = Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>;
+
 /// Decides per request and sees every answer. Both calls happen on the server's tasks and must not block.
 pub trait Hook: Send + Sync {
     /// What to do with a request to one of the selecting endpoints.
-    fn decide(&self, facts: &RequestFacts<'_>) -> Verdict {
+    fn decide<'a>(&'a self, facts: &'a RequestFacts<'a>) -> Deciding<'a> {
         let _ = facts;
-        Verdict::Select
+        Box::pin(ready(Verdict::Select))
     }
 
     /// An answer has been sent whole, or was cut short.

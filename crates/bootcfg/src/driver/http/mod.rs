@@ -11,7 +11,7 @@ mod service;
 mod signed;
 
 pub use body::Body;
-pub use hook::{Access, DefaultHook, Hook, RequestFacts, Target, Verdict};
+pub use hook::{Access, Deciding, DefaultHook, Hook, RequestFacts, Target, Verdict};
 pub use metrics::Metrics;
 #[cfg(feature = "grpc")]
 pub(crate) use serve::accept_all;

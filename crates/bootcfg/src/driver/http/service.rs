@@ -211,7 +211,7 @@ impl Service {
         }
         let raw_query = String::from_utf8_lossy(ask.raw_query);
         let facts = RequestFacts { endpoint, labels: &labels, raw_query: &raw_query, peer: ask.peer };
-        let verdict = self.config.hook.decide(&facts);
+        let verdict = self.config.hook.decide(&facts).await;
         match verdict {
             Verdict::Respond { status, content_type, body } => {
                 return reply::full(status, Some(content_type), body).into();
