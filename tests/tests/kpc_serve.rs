@@ -73,7 +73,9 @@ impl Served {
         let folder = tempfile::tempdir().unwrap();
         // The server runs as another account after its start and reads profiles and assets as that.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        for place in ["loaders", "assets", "bootcfg/groups", "bootcfg/profiles", "bootcfg/ignition"] {
+        for place in
+            ["loaders", "assets", "bootcfg/groups", "bootcfg/profiles", "bootcfg/ignition", "bootcfg/cloud"]
+        {
             fs::create_dir_all(folder.path().join(place)).unwrap();
         }
         write(&folder, "loaders/undionly.kpxe", "loader");
@@ -82,6 +84,12 @@ impl Served {
         write(&folder, "bootcfg/profiles/wipe.json", &PROFILE.replace("live", "wipe"));
         write(&folder, "bootcfg/ignition/live.yaml", IGNITION);
         write(&folder, "bootcfg/ignition/wipe.yaml", IGNITION);
+        write(
+            &folder,
+            "bootcfg/profiles/disk.json",
+            &PROFILE.replace("ignition_id", "cloud_id").replace("live", "disk"),
+        );
+        write(&folder, "bootcfg/cloud/disk.yaml", "#cloud-config\nhostname: {{.name}}\n");
         write(&folder, "bmc-password", "secret-of-the-bmc\n");
         fs::set_permissions(folder.path().join("bmc-password"), fs::Permissions::from_mode(0o600)).unwrap();
         write(&folder, "power.sh", POWER);
@@ -92,7 +100,8 @@ impl Served {
             &format!(
                 "data_dir = \"{0}/state\"\nsocket = \"{0}/kpc.sock\"\n[network.mgmt]\ninterface = \"eth0\"\naddress = \"{ADDRESS}\"\n\
                  [tftp]\nroot = \"{0}/loaders\"\n[bootcfg]\ndata = \"{0}/bootcfg\"\nassets = \"{0}/assets\"\nlive_profiles = [\"live\"]\n\
-                 [bmc]\nuser = \"admin\"\npassword_file = \"{0}/bmc-password\"\n",
+                 [bmc]\nuser = \"admin\"\npassword_file = \"{0}/bmc-password\"\n\
+                 [install.disk]\nimage = \"disk.img.zst\"\ndisk = \"smallest\"\nmin_size = \"1GiB\"\n",
                 folder.path().display()
             ),
         );
@@ -207,7 +216,7 @@ fn a_machine_goes_from_order_to_inventory_and_nobody_else_is_served() {
 
     // A profile that nobody called live counts as erasing, and says so in the plan; a missing one names what there is.
     let (good, text) = served.kpc(&["provision", "n1", "--profile", "absent", "--yes"]);
-    assert!(!good && text.contains("there are: live, wipe"), "{text}");
+    assert!(!good && text.contains("there are: disk, live, wipe"), "{text}");
     let text = served.good(&["provision", "n1", "--profile", "live", "--role", "control", "--yes"]);
     assert!(text.contains("runs from memory"), "{text}");
     // Power by IPMI: one-time PXE, then on. The password is in no command line.
@@ -437,4 +446,75 @@ fn a_bmc_that_refuses_is_named_and_the_order_can_be_given_again() {
     let (good, text) = served.kpc(&["provision", "n2", "--profile", "live", "--yes"]);
     assert!(!good && text.contains("shows GUID"), "{text}");
     assert_eq!(fs::read_to_string(&calls).unwrap(), before, "no write to another machine's BMC");
+}
+
+#[test]
+fn an_installing_agent_is_told_its_image_and_granted_one_disk() {
+    if !is_root() || peer("curl").is_none() {
+        return;
+    }
+    let served = Served::start("install");
+    served.good(&["machine", "add", "n1", "--mac", MAC, "--uuid", UUID, "--bmc", "127.0.0.1:6230"]);
+    // An order whose image is not there, or whose digest nobody knows, is not given.
+    let order = ["provision", "n1", "--profile", "disk", "--role", "control", "--yes"];
+    let (good, text) = served.kpc(&order);
+    assert!(!good && text.contains("disk.img.zst") && text.contains("kpc assets add"), "{text}");
+    write(&served.folder, "assets/disk.img.zst", "image");
+    let (good, text) = served.kpc(&order);
+    assert!(!good && text.contains("disk.img.zst.sha256") && text.contains("sha256sum"), "{text}");
+    let digest = "6105d6cc76af400325e94d588ce511be5bfdbb73b437dc51eca43917d7a43e3d";
+    write(&served.folder, "assets/disk.img.zst.sha256", &format!("{digest}  disk.img.zst\n"));
+    let text = served.good(&order);
+    assert!(text.contains("n1"), "{text}");
+
+    let (_, script) = served.http(&format!("/ipxe?uuid={UUID}&mac={}", MAC.replace(':', "-")), None);
+    assert_eq!(argument(&script, "kpc.role"), "install");
+    let claim = argument(&script, "kpc.claim");
+    let (status, told) = served.http("/v1/claim", Some(&serde_json::json!({ "claim": claim })));
+    assert_eq!(status, 200, "{told}");
+    let told: Value = serde_json::from_str(&told).unwrap();
+    let install = &told["install"];
+    assert_eq!((&told["name"], &told["role"]), (&"n1".into(), &"install".into()));
+    assert_eq!(install["image"], format!("http://{ADDRESS}:8080/assets/disk.img.zst"));
+    assert_eq!((&install["sha256"], &install["format"]), (&digest.into(), &"zstd".into()));
+    assert_eq!((&install["octets"], &install["boot_order"]), (&5.into(), &"disk".into()));
+    let rule = serde_json::json!({ "serial": null, "rule": "smallest", "min_octets": 1 << 30 });
+    assert_eq!(install["disk"], rule);
+    let user_data = install["user_data"]["url"].as_str().unwrap().split_once(":8080").unwrap().1;
+    assert_eq!(served.http(user_data, None), (200, "#cloud-config\nhostname: n1\n".to_owned()));
+    assert!(
+        install["user_data"]["meta_data"].as_str().unwrap().ends_with("local-hostname: n1\n"),
+        "{install}"
+    );
+    let nobody = serde_json::json!({ "claim": "00".repeat(16) });
+    assert_eq!(served.http("/v1/claim", Some(&nobody)).0, 403);
+
+    // DESIGN 4, the write grant: one disk, once, to one run of the agent; repeats of it hear the same.
+    let grant = |nonce: &str, serial: &str, found: &[&str]| {
+        let ask = serde_json::json!({ "claim": claim, "nonce": nonce.repeat(16), "serial": serial, "signatures": found });
+        served.http("/v1/grant", Some(&ask))
+    };
+    let (status, refused) = grant("aa", "S1", &["gpt", "ext4"]);
+    assert!(status == 409 && refused.contains("holds data"), "{refused}");
+    let (status, granted) = grant("aa", "S1", &[]);
+    assert!(status == 200 && granted.contains("S1"), "{granted}");
+    assert_eq!(grant("aa", "S1", &[]).0, 200);
+    assert_eq!((grant("bb", "S1", &[]).0, grant("aa", "S2", &[]).0), (409, 409));
+    let (_, script) = served.http(&format!("/ipxe?uuid={UUID}&mac={}", MAC.replace(':', "-")), None);
+    assert!(!script.contains("kernel") && script.contains("sanboot"), "granted, so its disk: {script}");
+    let report = |phase: &str, detail: &str| {
+        served
+            .http(
+                "/v1/report",
+                Some(&serde_json::json!({ "claim": claim, "phase": phase, "detail": detail })),
+            )
+            .0
+    };
+    assert_eq!([report("writing", "50 %"), report("done", ""), report("reboot", "")], [204, 204, 204]);
+    let register = serde_json::json!({ "claim": claim, "key": "ab".repeat(32), "uuid": UUID, "hostname": "n1",
+        "interfaces": [{ "name": "eth0", "mac": MAC, "addresses": [ADDRESS] }] });
+    assert_eq!(served.http("/v1/register", Some(&register)).0, 200);
+    assert_eq!(served.http("/v1/register", Some(&serde_json::json!({ "key": "ab".repeat(32) }))).0, 200);
+    let shown: Value = serde_json::from_str(&served.good(&["status", "--json"])).unwrap();
+    assert_eq!(shown["machines"][0]["lifecycle"], "registered");
 }

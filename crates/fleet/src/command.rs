@@ -196,7 +196,9 @@ impl Fleet {
     /// [`Refusal`] when nothing was changed at all.
     pub fn command(&mut self, now: Timestamp, by: &str, command: Command) -> Result<CommandOutcome, Refusal> {
         let now = self.tick(now);
-        if let Some(why) = self.degraded.clone() {
+        // Taking back needs no promise: an order that could not be made durable must not come back with the store.
+        let takes_back = matches!(command, Command::Cancel(_));
+        if let Some(why) = self.degraded.clone().filter(|_| !takes_back) {
             return Err(Refusal::Store(why));
         }
         let by = &clean(by, 64);

@@ -1,11 +1,15 @@
 //! `kpc.toml`: what will happen, read once. A fault names the file, the line and the remedy.
 
+mod install;
+
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use crate::args::{Common, DEFAULT_CONFIG};
+pub(crate) use install::{BootOrder, Install, is_digest};
 
 /// The whole configuration; every key has the default that its line names.
 #[derive(Clone, Debug, Deserialize)]
@@ -37,6 +41,9 @@ pub(crate) struct Config {
     /// How BMCs are spoken to.
     #[serde(default)]
     pub(crate) bmc: Bmc,
+    /// What the agent writes, by profile.
+    #[serde(default)]
+    pub(crate) install: BTreeMap<String, Install>,
 }
 
 /// `[network.*]`.
@@ -177,14 +184,27 @@ pub(crate) fn load(common: &Common) -> Result<Config, String> {
     if let Some(socket) = &common.socket {
         config.socket.clone_from(socket);
     }
+    check(&config).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(config)
+}
+
+/// What TOML's types cannot say.
+fn check(config: &Config) -> Result<(), String> {
     if !config.http.page.ip().is_loopback() {
         return Err(format!(
-            "{}: http.page = \"{}\": the page is served on loopback addresses only; use 127.0.0.1 and a tunnel",
-            path.display(),
+            "http.page = \"{}\": the page is served on loopback addresses only; use 127.0.0.1 and a tunnel",
             config.http.page
         ));
     }
-    Ok(config)
+    for (profile, install) in &config.install {
+        install.check(profile)?;
+        if config.bootcfg.live_profiles.contains(profile) {
+            return Err(format!(
+                "[install.{profile}]: {profile} is one of bootcfg.live_profiles, which write no disk"
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn parse(path: &Path, text: &str) -> Result<Config, String> {

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use bootcfg::driver::http::{Access, Hook, RequestFacts, Target, Verdict};
+use bootcfg::driver::http::{Access, Deciding, Hook, RequestFacts, Target, Verdict};
 use bootcfg::driver::store::{FileStore, Store as _};
 use bootcfg::route::Endpoint;
 use bytes::Bytes;
-use fleet::{Boot, Claim, ClaimRefused, Decision, Mac, Observation, Sighting};
+use fleet::{Boot, Claim, ClaimRefused, Decision, Mac, Observation, Role, Sighting};
 use serde_json::{Map, Value};
 
 use crate::serve::state::{State, neighbour};
@@ -25,27 +25,19 @@ pub(crate) struct BootHook {
 }
 
 impl Hook for BootHook {
-    fn decide(&self, facts: &RequestFacts<'_>) -> Verdict {
-        let label = |name| facts.labels.get(name).map(str::to_owned);
-        let mut sighting = Sighting::from_peer(facts.peer.ip());
-        let (said, wire) = (label("mac").and_then(|mac| mac.parse().ok()), neighbour(facts.peer.ip()));
-        // What the wire shows counts where it is another machine of ours: nobody takes his neighbour's order.
-        let is_ours = |mac: &Mac| self.state.read(|fleet, _| fleet.machine_with(*mac).is_some());
-        sighting.mac = match (said, wire) {
-            (Some(said), Some(wire)) if said != wire && is_ours(&wire) && !self.same_machine(said, wire) => {
-                Some(wire)
+    fn decide<'a>(&'a self, facts: &'a RequestFacts<'a>) -> Deciding<'a> {
+        Box::pin(async move {
+            let sighting = self.sighting(facts);
+            match facts.endpoint {
+                // Answered only when the claim is durable.
+                Endpoint::Ipxe => {
+                    let platform = facts.labels.get("platform").unwrap_or_default();
+                    self.script(&sighting, Loader::Ipxe(platform)).await
+                }
+                Endpoint::Grub => self.script(&sighting, Loader::Grub).await,
+                _ => self.rendering(&sighting),
             }
-            (said, wire) => said.or(wire),
-        };
-        sighting.uuid = label("uuid").and_then(|uuid| uuid.parse().ok());
-        sighting.claim = label("nonce").and_then(|nonce| self.state.claim_of(&nonce));
-        let platform = label("platform").unwrap_or_default();
-        match facts.endpoint {
-            // Durable before the answer: the store's write is waited for in there.
-            Endpoint::Ipxe => self.script(&sighting, Loader::Ipxe(&platform)),
-            Endpoint::Grub => self.script(&sighting, Loader::Grub),
-            _ => self.rendering(&sighting),
-        }
+        })
     }
 
     fn record(&self, access: &Access) {
@@ -85,13 +77,31 @@ impl Hook for BootHook {
 }
 
 impl BootHook {
+    /// Who asks, by what it says and what the wire shows.
+    fn sighting(&self, facts: &RequestFacts<'_>) -> Sighting {
+        let label = |name| facts.labels.get(name);
+        let mut sighting = Sighting::from_peer(facts.peer.ip().to_canonical());
+        let (said, wire) = (label("mac").and_then(|mac| mac.parse().ok()), neighbour(facts.peer.ip()));
+        // What the wire shows counts where it is another machine of ours: nobody takes his neighbour's order.
+        let is_ours = |mac: &Mac| self.state.read(|fleet, _| fleet.machine_with(*mac).is_some());
+        sighting.mac = match (said, wire) {
+            (Some(said), Some(wire)) if said != wire && is_ours(&wire) && !self.same_machine(said, wire) => {
+                Some(wire)
+            }
+            (said, wire) => said.or(wire),
+        };
+        sighting.uuid = label("uuid").and_then(|uuid| uuid.parse().ok());
+        sighting.claim = label("nonce").and_then(|nonce| self.state.claim_of(nonce));
+        sighting
+    }
+
     fn same_machine(&self, one: Mac, other: Mac) -> bool {
         let id = |fleet: &fleet::Fleet, mac| fleet.machine_with(mac).map(|machine| machine.id);
         self.state.read(|fleet, _| id(fleet, one).is_some() && id(fleet, one) == id(fleet, other))
     }
 
     /// `/ipxe` and `/grub`: the claim is made here.
-    fn script(&self, sighting: &Sighting, loader: Loader<'_>) -> Verdict {
+    async fn script(&self, sighting: &Sighting, loader: Loader<'_>) -> Verdict {
         let mut fresh = [0_u8; 16];
         if let Err(error) = getrandom::fill(&mut fresh) {
             return Verdict::Refuse { status: 503, reason: format!("no random numbers: {error}") };
@@ -102,7 +112,7 @@ impl BootHook {
             let decision = fleet.decide(now, &seen.with_claim(claim.secret));
             Ok::<_, ClaimRefused>((claim, decision))
         });
-        match claimed {
+        match claimed.await {
             Err(error) => script(&plain(&error), loader, Next::Again),
             Ok(Ok((claim, Decision::Boot(boot)))) => {
                 self.state.observe(Observation::ScriptSent { sighting: sighting.clone() });
@@ -129,6 +139,7 @@ impl BootHook {
             format!("ignition.config.url={url}/ignition?{query}"),
             format!("kpc.server={url}"),
             format!("kpc.claim={}", claim.secret.expose()),
+            format!("kpc.role={}", if boot.role == Role::Install { "install" } else { "live" }),
         ];
         arguments.extend(self.parts_of(&boot.profile));
         Verdict::Boot { profile: boot.profile.clone(), group: None, metadata: metadata(boot), arguments }

@@ -41,7 +41,7 @@ where
 
 /// The largest body that a machine may send, in octets: a report, or a registration with its facts. Anybody on the
 /// machines' network may hold one on each connection.
-const MAX_REPORT: usize = 32 * 1024;
+pub(crate) const MAX_REPORT: usize = 32 * 1024;
 /// The largest body that an operator may send, in octets: a selection of thousands of names.
 const MAX_REQUEST: usize = 256 * 1024;
 /// How long a client may take to send its request's head, and then its body.
@@ -80,21 +80,9 @@ pub(crate) fn typed(
     response
 }
 
-/// Reads a machine's JSON request body of bounded size; the error is the answer to send.
-pub(crate) async fn read_json<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Response<Body>> {
-    read_within(request, MAX_REPORT).await
-}
-
 /// Reads an operator's JSON request body of bounded size; the error is the answer to send.
 pub(crate) async fn read_call<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Response<Body>> {
-    read_within(request, MAX_REQUEST).await
-}
-
-async fn read_within<T: DeserializeOwned>(
-    request: Request<Incoming>,
-    most: usize,
-) -> Result<T, Response<Body>> {
-    let body = read_body(request.into_body(), most).await?;
+    let body = read_body(request.into_body(), MAX_REQUEST).await?;
     serde_json::from_slice(&body)
         .map_err(|error| fault(StatusCode::BAD_REQUEST, &format!("the request's JSON is not right: {error}")))
 }

@@ -4,6 +4,7 @@
 mod boot;
 mod hook;
 mod http;
+mod install;
 mod machines;
 mod operators;
 mod page;
@@ -37,6 +38,8 @@ use crate::Failure;
 use crate::args::Serve;
 use crate::config::Config;
 use hook::BootHook;
+use install::Installs;
+use machines::Machines;
 use operators::Operators;
 use page::Page;
 pub(crate) use page::random_hex;
@@ -312,13 +315,16 @@ async fn run(arguments: &Serve, config: &Config, opened: Opened) -> Result<(), S
     service.hook = Arc::new(BootHook { state: Arc::clone(&state), store: Arc::clone(&opened.catalog), url });
     service.transpile = Arc::new(bootcfg::transpile::Ignition);
     let service = Arc::new(Service::new(service));
-    tasks.spawn(serve_machines(opened.machines, Arc::clone(&state), service, stopping.clone()));
+    let installs = Arc::new(Installs::new(config, Arc::clone(&opened.catalog)));
+    let machines = Machines { state: Arc::clone(&state), installs: Arc::clone(&installs) };
+    tasks.spawn(serve_machines(opened.machines, Arc::new(machines), service, stopping.clone()));
 
     let operators = Arc::new(Operators {
         state: Arc::clone(&state),
         login: opened.login,
         store: Arc::clone(&opened.catalog),
         live_profiles: config.bootcfg.live_profiles.clone(),
+        installs,
         stopping: stopping.clone(),
     });
     tasks.spawn(serve_socket(opened.socket, Arc::clone(&operators), stopping.clone()));
@@ -416,16 +422,16 @@ async fn stopped(mut stopping: watch::Receiver<bool>) {
 
 async fn serve_machines(
     listener: TcpListener,
-    state: Arc<State>,
+    machines: Arc<Machines>,
     service: Arc<Service>,
     stopping: watch::Receiver<bool>,
 ) -> Result<(), String> {
     accept_tcp(listener, stopping, move |stream, peer, stop| {
-        let (state, service) = (Arc::clone(&state), Arc::clone(&service));
+        let (machines, service) = (Arc::clone(&machines), Arc::clone(&service));
         http::connection(stream, stop, move |request| {
-            let (state, service) = (Arc::clone(&state), Arc::clone(&service));
+            let (machines, service) = (Arc::clone(&machines), Arc::clone(&service));
             async move {
-                match machines::answer(&state, peer, request).await {
+                match machines.answer(peer, request).await {
                     Ok(response) => response.map(http::infallible),
                     Err(request) => service.handle(peer, request).await.map(http::fallible),
                 }

@@ -14,6 +14,7 @@ use serde_json::{Value, json as value};
 
 use crate::api;
 use crate::serve::http::{Body, fault, json, read_call, typed};
+use crate::serve::install::Installs;
 use crate::serve::power::{self, Action, Login};
 use crate::serve::provision;
 use crate::serve::state::State;
@@ -26,6 +27,8 @@ pub(crate) struct Operators {
     pub(crate) store: Arc<FileStore>,
     /// Profiles that write no disk.
     pub(crate) live_profiles: Vec<String>,
+    /// What installing profiles write.
+    pub(crate) installs: Arc<Installs>,
     /// Set when the server ends: streams of events end then.
     pub(crate) stopping: tokio::sync::watch::Receiver<bool>,
 }
@@ -144,7 +147,8 @@ impl Operators {
             Err(error) => return fault(StatusCode::BAD_REQUEST, &error),
         };
         let name = new.name.clone();
-        match self.state.change(|fleet, now| fleet.command(now, by, Command::AddMachine(new))) {
+        let added = self.state.change(|fleet, now| fleet.command(now, by, Command::AddMachine(new)));
+        match added.await {
             Ok(Ok(_)) => json(StatusCode::OK, &value!({ "name": name, "state": Lifecycle::Adopted.word() })),
             Ok(Err(refusal)) => fault(StatusCode::CONFLICT, &refusal.to_string()),
             Err(error) => fault(StatusCode::SERVICE_UNAVAILABLE, &error),
@@ -171,9 +175,10 @@ impl Operators {
             Ok(request) => request,
             Err(answer) => return answer,
         };
-        let started = self
-            .role_of(&request.profile)
-            .and_then(|role| provision::start(&self.state, &self.login, request, role, by));
+        let started = match self.role_of(&request.profile) {
+            Ok(role) => provision::start(&self.state, &self.login, request, role, by).await,
+            Err(error) => Err(error),
+        };
         match started {
             Ok(started) => json(StatusCode::OK, &started),
             Err(error) => fault(StatusCode::BAD_REQUEST, &error),
@@ -192,6 +197,7 @@ impl Operators {
                 known.join(", ")
             ));
         }
+        self.installs.check(profile)?;
         Ok(if self.live_profiles.iter().any(|live| live == profile) { Role::Live } else { Role::Install })
     }
 
@@ -213,7 +219,7 @@ impl Operators {
             let done = names_of(fleet, &outcome.machines);
             Ok((done, outcome.refused))
         });
-        let (done, refused) = match changed {
+        let (done, refused) = match changed.await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(Rejected::Selection(error))) => return fault(StatusCode::BAD_REQUEST, &error),
             Ok(Err(Rejected::Command(refusal))) => return fault(StatusCode::CONFLICT, &refusal.to_string()),

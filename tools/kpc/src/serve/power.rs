@@ -94,7 +94,8 @@ async fn open(state: &State, login: &Login, target: &Target) -> Result<Bmc, Stri
     let other = !target.known.is_empty() && guid.is_telling() && same.is_none();
     let machine = target.machine;
     let allowed = !other && state.read(|fleet, _| fleet.is_bmc_of(machine, guid));
-    let kept = state.change(move |fleet, now| fleet.observe(now, Observation::BmcIdentity { machine, guid }));
+    let kept =
+        state.change(move |fleet, now| fleet.observe(now, Observation::BmcIdentity { machine, guid })).await;
     if allowed && matches!(kept, Ok(Ok(_))) {
         return Ok(bmc);
     }
@@ -225,7 +226,8 @@ async fn command(
 ) -> Result<(), String> {
     let observation = Observation::PowerCommanded { machine: target.machine, action: told };
     state
-        .change(move |fleet, now| fleet.observe(now, observation))?
+        .change(move |fleet, now| fleet.observe(now, observation))
+        .await?
         .map_err(|ignored| ignored.to_string())?;
     bmc.chassis_control(control)
         .await

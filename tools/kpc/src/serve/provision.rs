@@ -138,7 +138,7 @@ fn firmware(request: &Provision, state: &State, target: &Target) -> Option<bool>
 }
 
 /// Gives the orders, durably, and starts the job that powers the machines on.
-pub(crate) fn start(
+pub(crate) async fn start(
     state: &Arc<State>,
     login: &Login,
     request: Provision,
@@ -156,12 +156,13 @@ pub(crate) fn start(
     order.again = request.again;
     let who = by.to_owned();
     let changed = state.change(move |fleet, now| fleet.command(now, &who, Command::Provision(order)));
-    let outcome = match changed {
+    let outcome = match changed.await {
         Ok(outcome) => outcome.map_err(|refusal| refusal.to_string())?,
         Err(error) => {
             // Told as failed, so it must not become an order once the store writes again.
             let cancel = Command::Cancel(Selector::Names(names));
-            let _ = state.change(move |fleet, now| fleet.command(now, "kpc: the store refused", cancel));
+            let _ =
+                state.change(move |fleet, now| fleet.command(now, "kpc: the store refused", cancel)).await;
             return Err(error);
         }
     };
@@ -205,7 +206,9 @@ async fn job(
                     std::iter::once(target.name).chain(waiting.map(|(_, target)| target.name)).collect();
                 tracing::warn!(failed, ?names, "too many failures: these are not started, their orders end");
                 let cancel = Command::Cancel(Selector::Names(names));
-                let _ = state.change(move |fleet, now| fleet.command(now, "kpc: too many failures", cancel));
+                let _ = state
+                    .change(move |fleet, now| fleet.command(now, "kpc: too many failures", cancel))
+                    .await;
                 powering.join_all().await;
                 return;
             }

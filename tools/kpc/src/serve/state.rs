@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fleet::store::Journal;
 use fleet::{ClaimSecret, Event, Fleet, Mac, MachineId, Observation, Timestamp};
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, broadcast, oneshot};
 
 /// Events kept for a slow reader of the stream before it misses some; it then reads the whole state again.
 const EVENT_BACKLOG: usize = 4096;
@@ -42,16 +42,24 @@ impl State {
         self.journal.read(|fleet| look(fleet, now))
     }
 
-    /// Changes the fleet; returns when what must be durable is. While the store refuses, the fleet gives no order,
-    /// claim or grant, and the caller gets the store's words. Waits for the disk, so a task's thread is given up first.
-    pub(crate) fn change<T: Send + 'static>(
-        &self,
-        change: impl FnOnce(&mut Fleet, Timestamp) -> T,
-    ) -> Result<T, String> {
+    /// Changes the fleet at once; the answer comes when what must be durable is. While the store refuses, the fleet
+    /// gives no order, claim or grant, and the caller gets the store's words.
+    pub(crate) fn change<T, F>(&self, change: F) -> impl Future<Output = Result<T, String>> + Send + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Fleet, Timestamp) -> T,
+    {
         let now = now();
-        let outcome = tokio::task::block_in_place(|| self.journal.change(now, |fleet| change(fleet, now)));
+        let (answer, answered) = oneshot::channel();
+        // Whoever has gone away hears nothing.
+        self.journal.change_then(now, |fleet| change(fleet, now), move |outcome| drop(answer.send(outcome)));
         self.tell();
-        outcome.map_err(|refused| format!("the store refuses writes: {refused}"))
+        async move {
+            match answered.await {
+                Ok(outcome) => outcome.map_err(|refused| refused.to_string()),
+                Err(_) => Err("the store's writer has ended".to_owned()),
+            }
+        }
     }
 
     /// What a packet showed. Waits for nothing; the outcome is only counted.
