@@ -1,7 +1,7 @@
 //! An immutable snapshot of a store: every group, profile and template, and the index that finds a group without
 //! looking at the others. Made by a driver from files, read by every request.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::compat::Compat;
 use crate::fault::{Fault, Reason};
 use crate::group::{Group, salvage_selector};
-use crate::index::Index;
+use crate::groups::Groups;
 use crate::json::JsonError;
 use crate::labels::Labels;
 use crate::path;
@@ -72,6 +72,11 @@ impl Broken {
         Self { file: file.into(), error, selector: salvage_selector(text, compat) }
     }
 
+    /// A group or profile that is there and cannot be read at all.
+    pub fn unreadable(file: &str, message: &'static str) -> Self {
+        Self { file: file.into(), error: JsonError { line: 0, column: 0, message }, selector: None }
+    }
+
     /// As a fault of this reason.
     pub fn fault(&self, reason: Reason) -> Fault {
         Fault::new(reason, self.error.message).at(&self.file, self.error.line, self.error.column)
@@ -114,13 +119,15 @@ pub enum Selection<'a> {
 #[derive(Debug, Default)]
 pub struct Catalog {
     compat: Compat,
-    groups: Vec<Arc<Group>>, // by precedence
-    by_id: HashMap<Box<str>, u32>,
-    index: Index,
-    profiles: BTreeMap<Box<str>, Result<Arc<Profile>, Arc<Broken>>>, // by cleaned path
-    templates: BTreeMap<Box<str>, Arc<TemplateFile>>,                // by cleaned path
+    groups: Groups,
+    profiles: Arc<ByPath<Result<Arc<Profile>, Arc<Broken>>>>,
+    templates: Arc<ByPath<Arc<TemplateFile>>>,
+    outside: ByPath<Arc<TemplateFile>>, // templates that are no templates by their place
     broken_groups: Vec<Arc<Broken>>,
 }
+
+/// Files by their cleaned paths.
+type ByPath<T> = BTreeMap<Box<str>, T>;
 
 impl Catalog {
     /// Builds a snapshot from file names (relative, `/` between parts) and their octets.
@@ -143,30 +150,81 @@ impl Catalog {
 
     /// Builds a snapshot from decoded files.
     pub fn from_entries(compat: Compat, entries: Vec<Entry>) -> Self {
-        let mut catalog = Self { compat, ..Self::default() };
+        let (mut groups, mut broken_groups) = (Vec::new(), Vec::new());
+        let (mut profiles, mut templates) = (ByPath::new(), ByPath::new());
         for entry in entries {
             match entry {
-                Entry::Group(group) => catalog.groups.push(group),
-                Entry::Profile(profile) => _ = catalog.profiles.insert(profile.file.clone(), Ok(profile)),
-                Entry::Template(template) => catalog.add_template(template),
-                Entry::Broken(broken) if broken.file.starts_with("groups/") => {
-                    catalog.broken_groups.push(broken)
-                }
-                Entry::Broken(broken) => _ = catalog.profiles.insert(broken.file.clone(), Err(broken)),
+                Entry::Group(group) => groups.push(group),
+                Entry::Profile(profile) => _ = profiles.insert(profile.file.clone(), Ok(profile)),
+                Entry::Template(template) => _ = templates.insert(template.file().into(), template),
+                Entry::Broken(broken) if broken.file.starts_with("groups/") => broken_groups.push(broken),
+                Entry::Broken(broken) => _ = profiles.insert(broken.file.clone(), Err(broken)),
             }
         }
-        catalog.groups.sort_by(|a, b| a.file.cmp(&b.file));
-        catalog.groups.sort_by_cached_key(|group| group.selector.rank());
-        catalog.broken_groups.sort_by(|a, b| a.file.cmp(&b.file));
-        catalog.index = Index::new(catalog.groups.iter().map(|group| &group.selector));
-        catalog.by_id =
-            (0..).zip(&catalog.groups).map(|(rank, group)| (group.file_id().into(), rank)).collect();
-        catalog
+        broken_groups.sort_by(|a, b| a.file.cmp(&b.file));
+        Self {
+            compat,
+            groups: Groups::new(groups),
+            profiles: Arc::new(profiles),
+            templates: Arc::new(templates),
+            outside: ByPath::new(),
+            broken_groups,
+        }
+    }
+
+    /// This snapshot with some files changed: what is there now by path, or `None` where nothing is. Costs by what has
+    /// changed, and by the number of profiles or templates if one of those has; not by the number of groups.
+    ///
+    /// Files added by [`Self::add_template`] are not taken over.
+    #[must_use]
+    pub fn with_changes<'a>(&self, changes: impl IntoIterator<Item = (&'a str, Option<Entry>)>) -> Self {
+        let mut next = Self {
+            compat: self.compat,
+            groups: self.groups.clone(),
+            profiles: self.profiles.clone(),
+            templates: self.templates.clone(),
+            outside: ByPath::new(),
+            broken_groups: self.broken_groups.clone(),
+        };
+        let mut groups = BTreeMap::new();
+        for (file, entry) in changes {
+            if file.starts_with("groups/") {
+                next.broken_groups.retain(|broken| *broken.file != *file);
+                if let Some(Entry::Broken(broken)) = &entry {
+                    next.broken_groups.push(broken.clone());
+                }
+                groups.insert(
+                    file,
+                    match entry {
+                        Some(Entry::Group(group)) => Some(group),
+                        _ => None,
+                    },
+                );
+            } else if file.starts_with("profiles/") {
+                let profiles = Arc::make_mut(&mut next.profiles);
+                match entry {
+                    Some(Entry::Profile(profile)) => _ = profiles.insert(file.into(), Ok(profile)),
+                    Some(Entry::Broken(broken)) => _ = profiles.insert(file.into(), Err(broken)),
+                    _ => _ = profiles.remove(file),
+                }
+            } else {
+                let templates = Arc::make_mut(&mut next.templates);
+                match entry {
+                    Some(Entry::Template(template)) => _ = templates.insert(file.into(), template),
+                    _ => _ = templates.remove(file),
+                }
+            }
+        }
+        next.broken_groups.sort_by(|a, b| a.file.cmp(&b.file));
+        if !groups.is_empty() {
+            next.groups.edit(&groups);
+        }
+        next
     }
 
     /// Adds a file that a profile names outside the template folders.
     pub fn add_template(&mut self, template: Arc<TemplateFile>) {
-        self.templates.insert(template.file().into(), template);
+        self.outside.insert(template.file().into(), template);
     }
 
     /// The templates that profiles name and that are not here, as cleaned paths.
@@ -174,7 +232,7 @@ impl Catalog {
         let profiles = self.profiles.values().filter_map(|profile| profile.as_ref().ok());
         let mut missing: Vec<_> = profiles
             .flat_map(|profile| profile.template_paths())
-            .filter(|file| !self.templates.contains_key(file.as_str()))
+            .filter(|file| self.template(file).is_none())
             .collect();
         missing.sort();
         missing.dedup();
@@ -188,10 +246,7 @@ impl Catalog {
 
     /// The group for these labels and its profile. Cost depends on the labels, not on the number of groups.
     pub fn select(&self, labels: &Labels) -> Selection<'_> {
-        let group = self
-            .index
-            .first_match(labels, |rank| self.groups.get(rank as usize).map(|group| &group.selector));
-        let group = group.and_then(|rank| self.groups.get(rank as usize)).map(AsRef::as_ref);
+        let group = self.groups.select(labels);
         if self.compat.is_strict()
             && let Some(broken) = self.broken_groups.iter().find(|broken| broken.may_outrank(group, labels))
         {
@@ -232,17 +287,22 @@ impl Catalog {
 
     /// A group by its file name without `.json`.
     pub fn group(&self, id: &str) -> Option<&Group> {
-        self.groups.get(*self.by_id.get(id)? as usize).map(AsRef::as_ref)
+        self.groups.by_file(&format!("groups/{id}.json"))
     }
 
     /// A template by its cleaned path.
     pub fn template(&self, file: &str) -> Option<&TemplateFile> {
-        self.templates.get(file).map(AsRef::as_ref)
+        self.templates.get(file).or_else(|| self.outside.get(file)).map(AsRef::as_ref)
     }
 
     /// All groups, in order of precedence.
-    pub fn groups(&self) -> impl ExactSizeIterator<Item = &Group> {
-        self.groups.iter().map(AsRef::as_ref)
+    pub fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.groups.iter()
+    }
+
+    /// How many groups there are.
+    pub fn group_count(&self) -> usize {
+        self.groups.len()
     }
 
     /// All readable profiles, in order of their file names.
@@ -250,9 +310,9 @@ impl Catalog {
         self.profiles.values().filter_map(|profile| profile.as_ref().ok()).map(AsRef::as_ref)
     }
 
-    /// All templates, in order of their file names.
+    /// All templates, in order of their file names; last those named outside the template folders.
     pub fn templates(&self) -> impl Iterator<Item = &TemplateFile> {
-        self.templates.values().map(AsRef::as_ref)
+        self.templates.values().chain(self.outside.values()).map(AsRef::as_ref)
     }
 
     /// Every group and profile that does not parse.

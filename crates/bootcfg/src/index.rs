@@ -2,46 +2,68 @@
 //! looks only at the groups that hang on a pair it carries.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
 use crate::labels::Labels;
 use crate::selector::Selector;
 
-type Ranks = Vec<u32>;
+/// Positions in order of precedence.
+#[derive(Debug)]
+enum Ranks {
+    One(u32),
+    Many(Vec<u32>),
+}
 
-/// Ranks (positions in order of precedence) by the pair they hang on.
+impl Ranks {
+    fn as_slice(&self) -> &[u32] {
+        match self {
+            Self::One(rank) => std::slice::from_ref(rank),
+            Self::Many(ranks) => ranks,
+        }
+    }
+
+    fn push(&mut self, rank: u32) {
+        match self {
+            Self::One(first) => *self = Self::Many(vec![*first, rank]),
+            Self::Many(ranks) => ranks.push(rank),
+        }
+    }
+}
+
+/// Ranks by the digest of the pair they hang on. Pairs are not kept: who is found is asked whether it really matches,
+/// so two pairs with one digest cost a look and nothing else.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    by_pair: HashMap<Box<str>, HashMap<Box<str>, Ranks>>,
-    others: Ranks, // selectors without a pair that a request must carry: empty, or empty values only
+    digests: RandomState,
+    by_pair: HashMap<u64, Ranks, BuildHasherDefault<AsGiven>>,
+    others: Vec<u32>, // selectors without a pair that a request must carry: empty, or empty values only
 }
 
 impl Index {
     /// Indexes selectors given in order of precedence.
     pub(crate) fn new<'a>(selectors: impl Iterator<Item = &'a Selector> + Clone) -> Self {
-        let mut count: HashMap<(&str, &str), u32> = HashMap::new();
-        for selector in selectors.clone() {
+        let mut index = Self::default();
+        let mut count: HashMap<u64, u32, BuildHasherDefault<AsGiven>> = HashMap::default();
+        for selector in selectors.clone().filter(|selector| selector.len() > 1) {
             for (key, values) in selector.iter() {
                 for value in values {
-                    *count.entry((key, value)).or_default() += 1;
+                    *count.entry(index.digest(key.as_bytes(), value.as_bytes())).or_default() += 1;
                 }
             }
         }
-        let mut index = Self::default();
         for (rank, selector) in (0..).zip(selectors) {
-            let weight = |key, values: &[Box<str>]| -> u64 {
-                values.iter().map(|value| u64::from(count.get(&(key, &**value)).copied().unwrap_or(0))).sum()
+            let weight = |key: &str, values: &[Box<str>]| -> u64 {
+                let digests = values.iter().map(|value| index.digest(key.as_bytes(), value.as_bytes()));
+                digests.map(|digest| u64::from(count.get(&digest).copied().unwrap_or(0))).sum()
             };
             let must_carry =
                 selector.iter().filter(|(_, values)| values.iter().all(|value| !value.is_empty()));
             match must_carry.min_by_key(|(key, values)| weight(key, values)) {
                 Some((key, values)) => {
                     for value in values {
-                        if !index.by_pair.contains_key(key) {
-                            index.by_pair.insert(key.into(), HashMap::new());
-                        }
-                        if let Some(by_value) = index.by_pair.get_mut(key) {
-                            by_value.entry(value.clone()).or_default().push(rank);
-                        }
+                        let digest = index.digest(key.as_bytes(), value.as_bytes());
+                        let ranks = index.by_pair.entry(digest);
+                        ranks.and_modify(|ranks| ranks.push(rank)).or_insert(Ranks::One(rank));
                     }
                 }
                 None => index.others.push(rank),
@@ -50,7 +72,7 @@ impl Index {
         index
     }
 
-    /// The lowest rank whose selector matches.
+    /// The lowest rank whose selector matches; `selector` gives `None` for a rank that is to be passed over.
     pub(crate) fn first_match<'a>(
         &self,
         labels: &Labels,
@@ -68,15 +90,42 @@ impl Index {
                 }
             }
         };
-        for (key, value) in labels.iter() {
-            let (Ok(key), Ok(value)) = (std::str::from_utf8(key), std::str::from_utf8(value)) else {
-                continue;
-            };
-            if let Some(ranks) = self.by_pair.get(key).and_then(|by_value| by_value.get(value)) {
-                search(ranks);
+        if !self.by_pair.is_empty() {
+            for (key, value) in labels.iter() {
+                if let Some(ranks) = self.by_pair.get(&self.digest(key, value)) {
+                    search(ranks.as_slice());
+                }
             }
         }
         search(&self.others);
         best
+    }
+
+    fn digest(&self, key: &[u8], value: &[u8]) -> u64 {
+        let mut hasher = self.digests.build_hasher();
+        hasher.write(key);
+        hasher.write_u8(0xff); // in no UTF-8, so in no selector's key
+        hasher.write(value);
+        hasher.finish()
+    }
+}
+
+/// A hasher for keys that are digests already.
+#[derive(Debug, Default)]
+struct AsGiven(u64);
+
+impl Hasher for AsGiven {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, octets: &[u8]) {
+        for &octet in octets {
+            self.0 = self.0.rotate_left(8) ^ u64::from(octet);
+        }
+    }
+
+    fn write_u64(&mut self, digest: u64) {
+        self.0 = digest;
     }
 }

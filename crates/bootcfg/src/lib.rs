@@ -8,6 +8,7 @@ pub mod explain;
 pub mod fault;
 mod gojson;
 pub mod group;
+mod groups;
 mod index;
 mod json;
 pub mod labels;

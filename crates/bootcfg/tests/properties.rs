@@ -1,11 +1,13 @@
 //! What holds for all octets: no panic, and what was read means the same when written and read again.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
+use std::collections::BTreeMap;
+
 use bootcfg::content::{Conditions, Content, Plan, plan};
 use bootcfg::render::ignition::Unsupported;
 use bootcfg::{
-    Additions, Catalog, Compat, Context, Endpoint, Group, Labels, Limits, Profile, Route, Selection, mac,
-    path,
+    Additions, Catalog, Compat, Context, Endpoint, Entry, Group, Labels, Limits, Profile, Route, Selection,
+    mac, path,
 };
 use proptest::prelude::*;
 
@@ -105,6 +107,46 @@ proptest! {
             _ => None,
         };
         prop_assert_eq!(linear, indexed);
+    }
+
+    /// A snapshot with changes is the snapshot of the changed files.
+    #[test]
+    fn edits_give_what_reading_again_gives(
+        before in selectors(),
+        edits in proptest::collection::vec((0..20_usize, proptest::option::of(selectors())), 0..90),
+        asked in proptest::collection::vec((0..4_u8, 0..3_u8), 0..5),
+    ) {
+        let text = |pairs: &[(u8, u8)]| format!("{{\"selector\":{{{}}}}}", pairs_json(pairs));
+        let name = |number: usize| format!("groups/{number:02}.json");
+        let mut files: BTreeMap<String, String> =
+            before.iter().enumerate().map(|(number, pairs)| (name(number), text(pairs))).collect();
+        let mut catalog = Catalog::from_files(Compat::Strict, &files);
+        for (number, edit) in &edits {
+            let file = name(*number);
+            // No selectors at all stand for a text that does not parse.
+            let new = edit.as_ref().map(|some| some.first().map_or("{".to_string(), |pairs| text(pairs)));
+            let entry = new.as_ref().and_then(|new| Entry::parse(&file, &new.clone().into(), Compat::Strict));
+            catalog = catalog.with_changes([(file.as_str(), entry)]);
+            match new {
+                Some(new) => _ = files.insert(file, new),
+                None => _ = files.remove(&file),
+            }
+        }
+        let again = Catalog::from_files(Compat::Strict, &files);
+        let names = |catalog: &Catalog| -> Vec<String> {
+            let broken = catalog.broken().map(|broken| broken.file.to_string());
+            catalog.groups().map(|group| group.file_id().to_string()).chain(broken).collect()
+        };
+        prop_assert_eq!(names(&catalog), names(&again));
+        prop_assert_eq!(catalog.group_count(), again.group_count());
+        let query: Vec<_> = asked.iter().map(|(key, value)| format!("k{key}={}", value_text(*value))).collect();
+        let labels = Labels::from_query(query.join("&").as_bytes(), Compat::Strict);
+        let picked = |catalog: &Catalog| match catalog.select(&labels) {
+            Selection::Group { group, .. } => group.file_id().to_string(),
+            Selection::NoGroup => "-".to_string(),
+            Selection::Broken(broken) => broken.file.to_string(),
+        };
+        prop_assert_eq!(picked(&catalog), picked(&again));
     }
 
     #[test]

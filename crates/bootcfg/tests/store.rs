@@ -149,6 +149,62 @@ fn edits_are_seen_as_they_happen() {
 }
 
 #[test]
+fn templates_outside_the_folders_are_followed_too() {
+    let profile = r#"{"id":"p","generic_id":"../elsewhere/t","ignition_id":"../groups/g.json"}"#;
+    let (dir, store) = store(&[("profiles/p.json", profile), ("groups/g.json", "{}")]);
+    let path = |name: &str| dir.path().join(name);
+    let is = |name: &'static str, want: &'static str| {
+        move |store: &FileStore| {
+            store.snapshot().template(name).is_some_and(|file| file.source().as_ref() == want.as_bytes())
+        }
+    };
+    assert!(is("groups/g.json", "{}")(&store));
+    fs::create_dir(path("elsewhere")).unwrap();
+    for text in ["one", "two, longer"] {
+        edit_and_wait(&store, || fs::write(path("elsewhere/t"), text).unwrap(), is("elsewhere/t", text));
+    }
+    let group = || fs::write(path("groups/g.json"), GROUP).unwrap();
+    edit_and_wait(&store, group, is("groups/g.json", GROUP));
+    assert_eq!(selected(&store, ASK), "g ");
+}
+
+#[test]
+fn a_group_that_cannot_be_read_stops_its_machines_too() {
+    let (dir, store) = store(&[("groups/a.json", "{}")]);
+    let file = fs::File::create(dir.path().join("groups/large.json")).unwrap();
+    file.set_len(bootcfg::driver::store::MAX_FILE + 1).unwrap();
+    let reload = store.reload().unwrap();
+    assert_eq!(reload.broken.len(), 1);
+    assert!(reload.broken[0].error.message.contains("32 MiB"), "{:?}", reload.broken);
+    assert_eq!(selected(&store, ASK), "broken groups/large.json");
+}
+
+#[test]
+fn many_files_are_read_and_edited_as_one_is() {
+    let count = 3000;
+    let group = |n: usize, profile: &str| format!(r#"{{"profile":"{profile}","selector":{{"n":"{n}"}}}}"#);
+    let files: Vec<_> = (0..count).map(|n| (format!("groups/{n}.json"), group(n, "p"))).collect();
+    let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let (dir, store) = store(&files);
+    for n in [0, 1, 1499, 1500, count - 1] {
+        assert_eq!(selected(&store, &format!("n={n}")), format!("{n} "));
+    }
+    assert_eq!(selected(&store, &format!("n={count}")), "-");
+    // More edits than the upper layer holds, and removals among them.
+    for n in 0..200 {
+        store.write(Kind::Group, &n.to_string(), group(n + count, "q").as_bytes()).unwrap();
+        assert_eq!(selected(&store, &format!("n={n}")), "-");
+        assert_eq!(selected(&store, &format!("n={}", n + count)), format!("{n} "));
+    }
+    fs::remove_file(dir.path().join("groups/7.json")).unwrap();
+    assert_eq!(store.reload().unwrap().removed, 1);
+    assert_eq!(selected(&store, &format!("n={}", 7 + count)), "-");
+    assert_eq!(store.snapshot().group_count(), count - 1);
+    assert_eq!(store.snapshot().group("8").map(|group| &*group.profile), Some("q"));
+    assert!(store.snapshot().group("7").is_none());
+}
+
+#[test]
 fn a_text_is_not_taken_before_its_file_is_closed() {
     use std::io::Write;
     let (dir, store) = store(&[("generic/t", "old")]);

@@ -30,7 +30,7 @@ pub(crate) fn run(
             writeln!(out, "{finding}")?;
         }
         let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
-        let (groups, profiles) = (catalog.groups().len(), catalog.profiles().count());
+        let (groups, profiles) = (catalog.group_count(), catalog.profiles().count());
         writeln!(
             out,
             "{groups} groups, {profiles} profiles: {errors} errors, {} warnings",

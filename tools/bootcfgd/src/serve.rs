@@ -69,7 +69,7 @@ pub(crate) async fn run(sockets: Sockets, prepared: Prepared) -> Result<(), Box<
         explain_token: config.explain_token.as_ref().map(|token| token.0.as_str().into()),
         ..ServiceConfig::new(store.clone())
     }));
-    let (groups, profiles) = (snapshot.groups().len(), snapshot.profiles().count());
+    let (groups, profiles) = (snapshot.group_count(), snapshot.profiles().count());
     let address = sockets.web.local_addr()?;
     tracing::info!(%address, data = %config.data.display(), groups, profiles, compat = %config.compat, "serving");
     let limits = ServeConfig {
@@ -188,7 +188,7 @@ async fn serve_metrics(
         };
         let Ok(mut stream) = stream else { continue };
         let catalog = store.snapshot();
-        let counts = (catalog.groups().len(), catalog.profiles().count(), catalog.broken().count());
+        let counts = (catalog.group_count(), catalog.profiles().count(), catalog.broken().count());
         let page = hook.metrics.page(counts);
         let answer = async {
             let mut request = [0; 4096];

@@ -170,7 +170,7 @@ impl Stream for Snapshots {
         });
         Poll::Ready(Some(Ok(v1::WatchResponse {
             snapshot,
-            groups: count(catalog.groups().len()),
+            groups: count(catalog.group_count()),
             profiles: count(catalog.profiles().count()),
             broken: broken.collect(),
         })))

@@ -13,7 +13,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::codegen::Service;
@@ -21,7 +21,7 @@ use tonic::{Code, Status};
 
 use super::{rpcpb, v1};
 use crate::compat::Compat;
-use crate::driver::http::{ServeConfig, accept_all};
+use crate::driver::http::{Accepted, ServeConfig, accept_all};
 use crate::driver::store::Store;
 use crate::driver::tls::Tls;
 
@@ -74,9 +74,10 @@ pub async fn serve_grpc(
 ) -> io::Result<()> {
     let api = Api { store: config.store };
     let limits = config.limits;
-    let connect = move |stream: TcpStream, peer: SocketAddr, stopping| {
+    let connect = move |accepted: Accepted| {
         let (api, tls) = (api.clone(), config.tls.clone());
         async move {
+            let Accepted { stream, peer, stopping, slot: _slot } = accepted;
             let Some(tls) = tls else { return connection(stream, peer, api, stopping).await };
             match tokio::time::timeout(limits.header_timeout, tls.acceptor().accept(stream)).await {
                 Ok(Ok(stream)) => connection(stream, peer, api, stopping).await,

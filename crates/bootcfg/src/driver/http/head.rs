@@ -1,13 +1,15 @@
 //! The first request's line and headers, read before the HTTP parser is set up: a connection that sends nothing costs
 //! a few hundred octets, and a target that the parser would refuse but Go would not is carried around it.
 
+use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::LazyLock;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Semaphore;
 use tokio::time::Sleep;
 
@@ -16,7 +18,7 @@ const SMALL: usize = 16 << 10;
 /// So many larger ones at a time, in the whole process.
 const LARGE_AT_ONCE: usize = 16;
 /// One read.
-const STEP: usize = 512;
+const STEP: usize = 2048;
 
 static LARGE: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(LARGE_AT_ONCE));
 
@@ -50,13 +52,10 @@ impl Head {
         let mut seen = 0;
         let mut large = None;
         loop {
-            // Octets are taken on the stack first: who sends nothing gets no buffer.
-            let mut step = [0; STEP];
-            let read = stream.read(&mut step).await.map_err(|_| NoHead::Gone)?;
+            let read = poll_fn(|cx| read_some(stream, cx, &mut octets)).await.map_err(|_| NoHead::Gone)?;
             if read == 0 {
                 return Err(NoHead::Gone);
             }
-            octets.extend_from_slice(step.get(..read).unwrap_or_default());
             if has_end(octets.get(seen..).unwrap_or_default()) {
                 return Ok(Self { octets });
             }
@@ -92,6 +91,19 @@ impl Head {
         self.octets.splice(start..end, [b'/']);
         Some(target)
     }
+}
+
+/// One read, on the stack first: who sends nothing has no buffer, neither here nor in a waiting future.
+fn read_some(
+    stream: &mut (impl AsyncRead + Unpin),
+    cx: &mut Context<'_>,
+    octets: &mut Vec<u8>,
+) -> Poll<io::Result<usize>> {
+    let mut step = [MaybeUninit::uninit(); STEP];
+    let mut step = ReadBuf::uninit(&mut step);
+    ready!(Pin::new(stream).poll_read(cx, &mut step))?;
+    octets.extend_from_slice(step.filled());
+    Poll::Ready(Ok(step.filled().len()))
 }
 
 fn has_end(octets: &[u8]) -> bool {

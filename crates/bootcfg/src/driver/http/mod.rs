@@ -13,9 +13,9 @@ mod signed;
 pub use body::Body;
 pub use hook::{Access, Deciding, DefaultHook, Hook, RequestFacts, Target, Verdict};
 pub use metrics::Metrics;
-#[cfg(feature = "grpc")]
-pub(crate) use serve::accept_all;
 #[cfg(feature = "tls")]
 pub use serve::serve_tls;
+#[cfg(feature = "grpc")]
+pub(crate) use serve::{Accepted, accept_all};
 pub use serve::{ServeConfig, serve};
 pub use service::{Service, ServiceConfig};

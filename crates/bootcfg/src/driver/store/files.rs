@@ -2,145 +2,159 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
-use super::{FOLDERS, MAX_FILE, Reload, StoreError, atomic};
+use super::scan::{self, Found, Stamp};
+use super::{FOLDERS, Reload, StoreError};
 use crate::catalog::{Broken, Catalog, Entry};
 use crate::compat::Compat;
-use crate::template::TemplateFile;
-
-/// Folders nested deeper than this are not entered.
-const MAX_NESTING: u32 = 16;
-
-/// When and what a file was, to see whether it has changed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Stamp {
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    fn of(metadata: &fs::Metadata) -> Self {
-        Self {
-            inode: metadata.ino(),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-}
 
 #[derive(Debug)]
 struct File {
     stamp: Stamp,
     entry: Option<Entry>,
     broken: Option<Arc<Broken>>, // the text now on disk, where `entry` is an older good one
-    round: u64,
 }
 
 /// Every file of the folder, decoded, with what tells a change.
 #[derive(Debug, Default)]
 pub(super) struct Files {
     files: BTreeMap<String, File>,
-    round: u64,
+    broken: BTreeSet<String>,
+    outside: BTreeMap<String, Option<Stamp>>, // what profiles name outside the template folders, there or not
+}
+
+/// What a look at the folder found.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    pub(super) reload: Reload,
+    files: BTreeSet<String>,
+    outside: bool,
+}
+
+impl Changes {
+    /// Whether there is anything new to serve.
+    pub(super) fn are_some(&self) -> bool {
+        self.outside || !self.files.is_empty()
+    }
 }
 
 impl Files {
     /// Looks at every file.
-    pub(super) fn rescan(&mut self, root: &Path, compat: Compat) -> Result<Reload, StoreError> {
+    pub(super) fn rescan(&mut self, root: &Path, compat: Compat) -> Result<Changes, StoreError> {
         fs::read_dir(root).map_err(|source| StoreError::Folder { path: root.into(), source })?;
-        self.round += 1;
-        let mut reload = Reload::default();
-        for folder in FOLDERS {
-            self.scan_folder(root, folder, compat, &mut reload, 0);
+        let mut names: Vec<String> = FOLDERS.iter().flat_map(|folder| scan::list(root, folder)).collect();
+        names.sort_unstable();
+        let known = |name: &str| self.files.get(name).map(|file| file.stamp);
+        let found = scan::look_at_all(root, &names, &known, compat);
+        let mut changes = Changes::default();
+        let absent: Vec<String> = {
+            let present = |name: &&String| names.binary_search(name).is_ok();
+            self.files.keys().filter(|name| !present(name)).cloned().collect()
+        };
+        let gone = absent.into_iter().map(|name| (name, Found::Nothing));
+        for (name, found) in gone.chain(names.into_iter().zip(found)) {
+            self.take(name, found, &mut changes);
         }
-        let (round, before) = (self.round, self.files.len());
-        self.files.retain(|_, file| file.round == round);
-        reload.removed = before - self.files.len();
-        reload.broken = self.faults();
-        Ok(reload)
+        Ok(self.finish(root, changes))
     }
 
     /// Looks at these files only, by their paths below the root.
-    pub(super) fn revisit(&mut self, root: &Path, changed: &BTreeSet<String>, compat: Compat) -> Reload {
-        let mut reload = Reload::default();
-        for relative in changed {
-            match fs::metadata(root.join(relative)) {
-                Ok(metadata) if metadata.is_file() && metadata.len() <= MAX_FILE => {
-                    self.visit(root, relative.clone(), Stamp::of(&metadata), compat, &mut reload);
+    pub(super) fn revisit(&mut self, root: &Path, changed: &BTreeSet<String>, compat: Compat) -> Changes {
+        let mut changes = Changes::default();
+        for name in changed {
+            let known = self.files.get(name).map(|file| file.stamp);
+            self.take(name.clone(), scan::look_at(root, name, known, compat), &mut changes);
+        }
+        self.finish(root, changes)
+    }
+
+    /// Looks at the files outside the template folders only.
+    pub(super) fn revisit_outside(&mut self, root: &Path) -> Changes {
+        self.finish(root, Changes::default())
+    }
+
+    /// Whether profiles name files outside the template folders.
+    pub(super) fn has_outside(&self) -> bool {
+        !self.outside.is_empty()
+    }
+
+    fn take(&mut self, name: String, found: Found, changes: &mut Changes) {
+        match found {
+            Found::Same => return,
+            Found::Nothing => {
+                if self.files.remove(&name).is_none() {
+                    return;
                 }
-                _ => reload.removed += usize::from(self.files.remove(relative).is_some()),
+                self.broken.remove(&name);
+                changes.reload.removed += 1;
             }
-        }
-        reload.broken = self.faults();
-        reload
-    }
-
-    fn faults(&self) -> Vec<Arc<Broken>> {
-        self.files.values().filter_map(File::fault).collect()
-    }
-
-    fn scan_folder(&mut self, root: &Path, folder: &str, compat: Compat, reload: &mut Reload, nesting: u32) {
-        let Ok(entries) = fs::read_dir(root.join(folder)) else { return };
-        for entry in entries.flatten() {
-            let Ok(name) = entry.file_name().into_string() else { continue };
-            if atomic::is_temporary(&name) {
-                continue;
-            }
-            let relative = format!("{folder}/{name}");
-            // Links are followed, as matchbox does.
-            let Ok(metadata) = fs::metadata(entry.path()) else { continue };
-            if metadata.is_dir() {
-                if folder != "groups" && nesting < MAX_NESTING {
-                    self.scan_folder(root, &relative, compat, reload, nesting + 1);
+            Found::New(stamp, entry) => {
+                changes.reload.read += 1;
+                let old = self.files.remove(&name).and_then(|file| file.entry);
+                let file = match (entry, old) {
+                    (Some(Entry::Broken(broken)), Some(good)) if !matches!(good, Entry::Broken(_)) => {
+                        File { stamp, entry: Some(good), broken: Some(broken) }
+                    }
+                    (entry, _) => File { stamp, entry, broken: None },
+                };
+                if file.fault().is_some() {
+                    self.broken.insert(name.clone());
+                } else {
+                    self.broken.remove(&name);
                 }
-            } else if metadata.is_file() && metadata.len() <= MAX_FILE {
-                self.visit(root, relative, Stamp::of(&metadata), compat, reload);
+                self.files.insert(name.clone(), file);
             }
         }
+        changes.files.insert(name);
     }
 
-    fn visit(&mut self, root: &Path, relative: String, stamp: Stamp, compat: Compat, reload: &mut Reload) {
-        let round = self.round;
-        if let Some(file) = self.files.get_mut(&relative).filter(|file| file.stamp == stamp) {
-            file.round = round;
-            return;
+    fn finish(&self, root: &Path, mut changes: Changes) -> Changes {
+        changes.outside = self.outside.iter().any(|(name, stamp)| scan::stamp(&root.join(name)) != *stamp);
+        changes.reload.read += usize::from(changes.outside);
+        let broken = self.broken.iter().filter_map(|name| self.files.get(name));
+        changes.reload.broken = broken.filter_map(File::fault).collect();
+        changes
+    }
+
+    /// A snapshot of everything known.
+    pub(super) fn catalog(&mut self, root: &Path, compat: Compat) -> Catalog {
+        let entries = self.files.values().filter_map(|file| file.entry.clone()).collect();
+        self.with_outside(root, Catalog::from_entries(compat, entries))
+    }
+
+    /// The snapshot after `before`.
+    pub(super) fn catalog_after(&mut self, root: &Path, before: &Catalog, changes: &Changes) -> Catalog {
+        let entry = |name: &str| self.files.get(name).and_then(|file| file.entry.clone());
+        let next = before.with_changes(changes.files.iter().map(|name| (name.as_str(), entry(name))));
+        let groups_only = changes.files.iter().all(|name| name.starts_with("groups/"));
+        if groups_only && !changes.outside && self.outside.is_empty() {
+            return next;
         }
-        let Ok(text) = fs::read(root.join(&relative)) else { return };
-        reload.read += 1;
-        let entry = Entry::parse(&relative, &Bytes::from(text), compat);
-        let old = self.files.remove(&relative).and_then(|file| file.entry);
-        let file = match (entry, old) {
-            (Some(Entry::Broken(broken)), Some(good)) if !matches!(good, Entry::Broken(_)) => {
-                File { stamp, entry: Some(good), broken: Some(broken), round }
-            }
-            (entry, _) => File { stamp, entry, broken: None, round },
-        };
-        self.files.insert(relative, file);
+        self.with_outside(root, next)
     }
 
-    /// A snapshot of what is known.
-    pub(super) fn catalog(&self, root: &Path, compat: Compat) -> Catalog {
-        let mut catalog = Catalog::from_entries(
-            compat,
-            self.files.values().filter_map(|file| file.entry.clone()).collect(),
-        );
+    /// Adds what profiles name outside the template folders.
+    fn with_outside(&mut self, root: &Path, mut catalog: Catalog) -> Catalog {
+        self.outside.clear();
         for name in catalog.missing_templates() {
-            let path = root.join(&name);
-            if fs::metadata(&path).is_ok_and(|metadata| metadata.is_file() && metadata.len() <= MAX_FILE)
-                && let Ok(text) = fs::read(path)
-            {
-                catalog.add_template(Arc::new(TemplateFile::new(&name, text.into())));
+            if is_template_place(&name) {
+                continue; // it would have been found
+            }
+            let template = scan::template(root, &name);
+            self.outside.insert(name, template.as_ref().map(|(stamp, _)| *stamp));
+            if let Some((_, template)) = template {
+                catalog.add_template(Arc::new(template));
             }
         }
         catalog
     }
+}
+
+/// Whether files of this path are templates by themselves.
+fn is_template_place(name: &str) -> bool {
+    ["ignition/", "cloud/", "generic/"].iter().any(|folder| name.starts_with(folder))
 }
 
 impl File {

@@ -2,6 +2,7 @@
 
 mod atomic;
 mod files;
+mod scan;
 mod watch;
 
 use std::collections::BTreeSet;
@@ -14,7 +15,7 @@ use tokio::sync::watch as channel;
 use crate::catalog::{Broken, Catalog};
 use crate::compat::Compat;
 use crate::path;
-use files::Files;
+use files::{Changes, Files};
 pub use watch::Watch;
 
 /// The folders a store has.
@@ -219,17 +220,27 @@ impl FileStore {
     /// The folder is gone; the old snapshot stays.
     pub fn reload(&self) -> Result<Reload, StoreError> {
         let mut files = self.files();
-        let reload = files.rescan(&self.root, self.compat)?;
-        self.publish(&files, &reload);
-        Ok(reload)
+        let changes = files.rescan(&self.root, self.compat)?;
+        Ok(self.publish(&mut files, changes))
     }
 
     /// As [`Self::reload`], but looks at these files only (paths below the data folder).
     pub(crate) fn reload_files(&self, changed: &BTreeSet<String>) -> Reload {
         let mut files = self.files();
-        let reload = files.revisit(&self.root, changed, self.compat);
-        self.publish(&files, &reload);
-        reload
+        let changes = files.revisit(&self.root, changed, self.compat);
+        self.publish(&mut files, changes)
+    }
+
+    /// As [`Self::reload`], but looks only at what profiles name outside the folders of a store.
+    pub(crate) fn reload_outside(&self) -> Reload {
+        let mut files = self.files();
+        let changes = files.revisit_outside(&self.root);
+        self.publish(&mut files, changes)
+    }
+
+    /// Whether profiles name templates outside the folders of a store.
+    pub(crate) fn has_outside(&self) -> bool {
+        self.files().has_outside()
     }
 
     /// The data folder.
@@ -241,12 +252,14 @@ impl FileStore {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn publish(&self, files: &Files, reload: &Reload) {
-        if reload.read + reload.removed > 0 {
-            let catalog = Arc::new(files.catalog(&self.root, self.compat));
-            *self.current.write().unwrap_or_else(PoisonError::into_inner) = catalog;
+    fn publish(&self, files: &mut Files, changes: Changes) -> Reload {
+        if changes.are_some() {
+            let before = self.snapshot();
+            let next = Arc::new(files.catalog_after(&self.root, &before, &changes));
+            *self.current.write().unwrap_or_else(PoisonError::into_inner) = next;
             self.versions.send_modify(|version| *version += 1);
         }
+        changes.reload
     }
 }
 
@@ -264,8 +277,8 @@ impl Store for FileStore {
         let mut files = self.files(); // one writer at a time; readers have their snapshot
         let written = atomic::write(&self.root.join(kind.folder()), &self.root.join(&relative), octets);
         written.map_err(|source| StoreError::Write { kind, id: id.into(), source })?;
-        let reload = files.revisit(&self.root, &BTreeSet::from([relative]), self.compat);
-        self.publish(&files, &reload);
+        let changes = files.revisit(&self.root, &BTreeSet::from([relative]), self.compat);
+        self.publish(&mut files, changes);
         Ok(())
     }
 
@@ -278,8 +291,8 @@ impl Store for FileStore {
                 _ => StoreError::Write { kind, id: id.into(), source },
             }
         })?;
-        let reload = files.revisit(&self.root, &BTreeSet::from([relative]), self.compat);
-        self.publish(&files, &reload);
+        let changes = files.revisit(&self.root, &BTreeSet::from([relative]), self.compat);
+        self.publish(&mut files, changes);
         Ok(())
     }
 }

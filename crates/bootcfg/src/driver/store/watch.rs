@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_millis(50);
 const POLL: Duration = Duration::from_millis(500);
 /// Also with inotify, against events lost.
 const AUDIT: Duration = Duration::from_secs(60);
+/// Templates outside the folders of a store are few or none: these are looked at this often.
+const OUTSIDE: Duration = Duration::from_millis(50);
 /// More changed files than this at once are not listed: everything is looked at.
 const MAX_CHANGED: usize = 4096;
 
@@ -87,27 +89,40 @@ struct Follow {
 impl Follow {
     #[expect(clippy::disallowed_methods, reason = "drivers read the clock")]
     fn run(mut self, report: &dyn Fn(Result<Reload, StoreError>)) {
-        let period = if self.watcher.is_some() { AUDIT } else { POLL };
+        let mut audited = Instant::now();
         loop {
+            let outside = self.store.has_outside();
+            let period = match self.watcher {
+                None => POLL,
+                Some(_) if outside => OUTSIDE,
+                Some(_) => AUDIT,
+            };
+            let mut audit = false;
             match self.woken.recv_timeout(period) {
                 Ok(()) => {
                     let first = Instant::now();
                     while first.elapsed() < PATIENCE && self.woken.recv_timeout(QUIET).is_ok() {}
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    self.changed.lock().unwrap_or_else(PoisonError::into_inner).everything = true;
+                    audit = self.watcher.is_none() || audited.elapsed() >= AUDIT;
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             if self.stop.load(Ordering::Acquire) {
                 return;
             }
-            let changed = std::mem::take(&mut *self.changed.lock().unwrap_or_else(PoisonError::into_inner));
+            let mut changed =
+                std::mem::take(&mut *self.changed.lock().unwrap_or_else(PoisonError::into_inner));
+            if audit {
+                (changed.everything, audited) = (true, Instant::now());
+            }
             if let Some(watcher) = self.watcher.as_mut().filter(|_| changed.everything) {
                 watch_folders(watcher, &self.root);
             }
             let reload = if changed.everything {
                 self.store.reload()
+            } else if changed.files.is_empty() {
+                Ok(self.store.reload_outside())
             } else {
                 Ok(self.store.reload_files(&changed.files))
             };
