@@ -376,6 +376,12 @@ impl Sender {
         self.acked
     }
 
+    /// Blocks per acknowledgement.
+    #[must_use]
+    pub const fn window(&self) -> u64 {
+        self.window
+    }
+
     /// Whether the peer has answered anything, so that its address is not made up.
     #[must_use]
     pub const fn is_answered(&self) -> bool {

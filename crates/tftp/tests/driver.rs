@@ -31,6 +31,17 @@ fn octets(count: usize) -> Vec<u8> {
     (0..count).map(|at| (at * 31 + at / 251) as u8).collect()
 }
 
+const COLD: usize = 3_000_000;
+
+/// A file that is not in the page cache, where the file system can be told so.
+fn cold() -> std::fs::File {
+    let mut file = tempfile::tempfile().unwrap();
+    io::Write::write_all(&mut file, &octets(COLD)).unwrap();
+    file.sync_all().unwrap();
+    let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
+    file
+}
+
 impl Source for Made {
     async fn open(&self, request: OpenRequest) -> Result<Opened, Refusal> {
         match request.path_lossy().as_ref() {
@@ -40,6 +51,7 @@ impl Source for Made {
             "sized" => Ok(Opened::stream(io::Cursor::new(octets(1024)), Some(1024))),
             "small" => Ok(Opened::bytes(octets(5000)).with_max_block_size(BlockSize::new(100).unwrap())),
             "shy" => Ok(Opened::bytes(octets(5000)).without_transfer_size()),
+            "cold" => Ok(Opened::file(cold()).unwrap()),
             "stalled" => std::future::pending().await,
             _ => Err(Refusal::not_found()),
         }
@@ -140,6 +152,19 @@ async fn sources_of_every_kind() {
     let complete = |event: &&Event| matches!(event, Event::Finished { cause: Cause::Complete, .. });
     assert_eq!(events.iter().filter(complete).count(), 12, "{events:#?}");
     assert!(events.iter().any(|event| matches!(event, Event::Refused { code: ErrorCode::FileNotFound, .. })));
+}
+
+#[tokio::test]
+async fn what_is_not_in_the_page_cache_is_read_on_the_pool() {
+    let rig = Rig::start(ServerConfig::default());
+    for config in [ClientConfig::default(), lock_step()] {
+        assert!(rig.get("cold", &config).await.unwrap() == octets(COLD));
+    }
+    // More than the memory for pieces holds.
+    let rig = Rig::start(ServerConfig { cache_octets: 1 << 20, ..ServerConfig::default() });
+    let config = ClientConfig::default();
+    let both = tokio::join!(rig.get("cold", &config), rig.get("cold", &config));
+    assert!(both.0.unwrap() == octets(COLD) && both.1.unwrap() == octets(COLD));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! From a request to a transfer: admission, opening, negotiation.
 
-use super::content::{Content, Feed};
+use super::content::{Content, Feed, Pieces};
 use super::event::{Cause, Event};
 use super::feeder::{self, Input};
 use super::mtu::header_octets;
@@ -213,7 +213,7 @@ impl<S: Source> Shard<S> {
         match (body, mode) {
             (Body::Bytes(bytes), _) => Content::Bytes(bytes), // converted when it was opened
             (Body::File { file, key, head }, Mode::Octet) => {
-                Content::File { id: self.cache.open(file, key), length: key.length, head, piece: None }
+                Content::File(Pieces::new(self.cache.open(file, key), key.length, head))
             }
             (Body::File { file, .. }, Mode::Netascii) => {
                 Content::Feed(Feed::new(Input::File(Arc::new(file)), mode, octets))

@@ -1,6 +1,6 @@
 //! The client: get a file into a writer, put a file from where a server would read it.
 
-use super::content::{Content, Feed, Span};
+use super::content::{Content, Feed, Pieces, Span};
 use super::feeder::Input;
 use super::file_cache::FileCache;
 use super::mtu::{PathMtu, header_octets};
@@ -428,7 +428,7 @@ impl Outgoing {
             (Body::Bytes(bytes), _) => (Content::Bytes(bytes), None),
             (Body::File { file, key, head }, Mode::Octet) => {
                 let id = cache.open(file, key);
-                (Content::File { id, length: key.length, head, piece: None }, None)
+                (Content::File(Pieces::new(id, key.length, head)), None)
             }
             (Body::File { file, .. }, Mode::Netascii) => (empty(), Some((Input::File(Arc::new(file)), mode))),
             (Body::Stream { reader, .. }, _) => (empty(), Some((Input::Stream(reader), mode))),

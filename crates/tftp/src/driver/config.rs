@@ -13,7 +13,7 @@ pub struct ServerConfig {
     /// Answer from the listening port instead of one per transfer, for clients behind NAT. Default no
     /// (RFC 1350 §4 wants a transfer ID of its own).
     pub single_port: bool,
-    /// Ports to answer from, for firewalls. Default: chosen by the system.
+    /// Ports to answer from, for firewalls; the first 64 of them that are free. Default: chosen by the system.
     pub port_range: Option<RangeInclusive<u16>>,
     /// How many ports to answer from when there is no range. Default 8, 1..=64.
     pub ports: u16,
@@ -27,7 +27,8 @@ pub struct ServerConfig {
     pub max_window_octets: usize,
     /// The largest window in octets of a file that cannot be read twice (a stream, netascii). Default 256 KiB.
     pub max_buffered_octets: usize,
-    /// Memory for pieces of files shared by all clients. Default 64 MiB.
+    /// Memory for pieces of files shared by all clients. Default 16 MiB: a file that is longer passes through
+    /// it, and the system's page cache keeps it.
     pub cache_octets: usize,
     /// How long a source may take to open a file. Default 10 s.
     pub open_timeout: Duration,
@@ -52,7 +53,7 @@ impl Default for ServerConfig {
             max_window_size: WindowSize::new(256).unwrap_or(WindowSize::MAX),
             max_window_octets: 4 << 20,
             max_buffered_octets: 256 << 10,
-            cache_octets: 64 << 20,
+            cache_octets: 16 << 20,
             open_timeout: Duration::from_secs(10),
             pending_opens: 16384,
             drain: Duration::from_secs(10),

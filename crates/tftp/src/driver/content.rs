@@ -23,10 +23,51 @@ pub(super) enum Span {
 pub(super) enum Content {
     /// All in memory.
     Bytes(Bytes),
-    /// In a file, in pieces shared with other transfers. `head` is what was read when it was opened.
-    File { id: FileId, length: u64, head: Bytes, piece: Option<(u64, Bytes)> },
+    /// In a file, in pieces shared with other transfers.
+    File(Pieces),
     /// A stream, begun when the first block is wanted.
     Feed(Feed),
+}
+
+/// A file in pieces, as one transfer reads it.
+pub(super) struct Pieces {
+    pub(super) id: FileId,
+    length: u64,
+    /// What was read when it was opened.
+    head: Bytes,
+    /// Pieces asked for, from the first.
+    asked: u64,
+    /// Pieces that are behind.
+    behind: u64,
+}
+
+impl Pieces {
+    pub(super) const fn new(id: FileId, length: u64, head: Bytes) -> Self {
+        Self { id, length, head, asked: 0, behind: 0 }
+    }
+
+    fn span(&mut self, start: u64, length: u64, cache: &mut FileCache) -> Span {
+        if start == 0 && length.min(self.length) <= self.head.len() as u64 {
+            return Span::Here([slice(&self.head, 0, length), Bytes::new()]);
+        }
+        let end = (start + length).min(self.length);
+        if start >= end {
+            return Span::Here([Bytes::new(), Bytes::new()]);
+        }
+        let middle = ((start / PIECE + 1) * PIECE).min(end);
+        let mut pieces = [Bytes::new(), Bytes::new()];
+        for (piece, range) in pieces.iter_mut().zip([start..middle, middle..end]) {
+            if range.is_empty() {
+                break;
+            }
+            match cache.octets(self.id, range, &mut self.asked) {
+                Lookup::Here(octets) => *piece = octets,
+                Lookup::Later => return Span::Later,
+                Lookup::Failed(why) => return Span::Failed(why),
+            }
+        }
+        Span::Here(pieces)
+    }
 }
 
 /// A stream's blocks from the first that is not acknowledged.
@@ -126,46 +167,7 @@ impl Content {
         let length = (to - from + 1) * block as u64;
         match self {
             Self::Bytes(bytes) => Span::Here([slice(bytes, start, length), Bytes::new()]),
-            Self::File { length: total, head, .. }
-                if start == 0 && length.min(*total) <= head.len() as u64 =>
-            {
-                Span::Here([slice(head, 0, length), Bytes::new()])
-            }
-            Self::File { id, length: total, piece, .. } => {
-                let end = (start + length).min(*total);
-                if start >= end {
-                    return Span::Here([Bytes::new(), Bytes::new()]);
-                }
-                let mut get = |number: u64| -> Lookup {
-                    if let Some((have, bytes)) = piece
-                        && *have == number
-                    {
-                        return Lookup::Here(bytes.clone());
-                    }
-                    let found = cache.piece(*id, number);
-                    if let Lookup::Here(bytes) = &found {
-                        *piece = Some((number, bytes.clone()));
-                    }
-                    found
-                };
-                let (first, last) = (start / PIECE, (end - 1) / PIECE);
-                let front = match get(first) {
-                    Lookup::Here(bytes) => slice(&bytes, start % PIECE, end - start),
-                    Lookup::Later => return Span::Later,
-                    Lookup::Failed(why) => return Span::Failed(why),
-                };
-                if first == last {
-                    return Span::Here([front, Bytes::new()]);
-                }
-                match get(last) {
-                    Lookup::Here(bytes) => {
-                        let rest = end - last * PIECE;
-                        Span::Here([front, slice(&bytes, 0, rest)])
-                    }
-                    Lookup::Later => Span::Later,
-                    Lookup::Failed(why) => Span::Failed(why),
-                }
-            }
+            Self::File(pieces) => pieces.span(start, length, cache),
             Self::Feed(feed) => feed.block(from),
         }
     }
@@ -175,7 +177,7 @@ impl Content {
         let sent = blocks.saturating_mul(block_size as u64);
         match self {
             Self::Bytes(bytes) => sent.min(bytes.len() as u64),
-            Self::File { length, .. } => sent.min(*length),
+            Self::File(pieces) => sent.min(pieces.length),
             Self::Feed(feed) => feed.octets(blocks),
         }
     }
@@ -186,10 +188,21 @@ impl Content {
             feed.release(acked);
         }
     }
+
+    /// Of a file: gives back what is behind `acked` blocks, and reads what is before `next` and not yet
+    /// there, so that the next window need not wait for it.
+    pub(super) fn read_ahead(&mut self, acked: u64, next: u64, block: usize, cache: &mut FileCache) {
+        let Self::File(Pieces { id, length, asked, behind, .. }) = self else { return };
+        let octets = |blocks: u64| blocks.saturating_mul(block as u64).min(*length);
+        cache.pass(*id, octets(acked), behind);
+        if let Some(last) = octets(next).checked_sub(1) {
+            cache.read_ahead(*id, last, asked);
+        }
+    }
 }
 
 /// At most `length` octets from `start`, less where the whole is shorter.
-fn slice(bytes: &Bytes, start: u64, length: u64) -> Bytes {
+pub(super) fn slice(bytes: &Bytes, start: u64, length: u64) -> Bytes {
     let start = usize::try_from(start).unwrap_or(usize::MAX).min(bytes.len());
     let length = usize::try_from(length).unwrap_or(usize::MAX).min(bytes.len() - start);
     bytes.slice(start..start + length)

@@ -21,6 +21,7 @@ mod shard;
 mod socket;
 mod source;
 mod transfer;
+mod wakers;
 mod write;
 
 pub use client::{ClientConfig, ClientError, Progress, Summary, get, put};

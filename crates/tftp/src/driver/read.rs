@@ -86,6 +86,14 @@ impl Read {
         }
     }
 
+    /// While the peer takes a window, reads the next one.
+    pub(super) fn read_ahead(&mut self, block_size: usize, cache: &mut FileCache) {
+        if self.sender.is_answered() {
+            let (acked, window) = (self.sender.acked(), self.sender.window());
+            self.content.read_ahead(acked, acked.saturating_add(2 * window), block_size, cache);
+        }
+    }
+
     /// Lets a stream go on; `true` if there is more to send.
     pub(super) fn poll_feed(&mut self, cx: &mut Context<'_>) -> bool {
         let Content::Feed(feed) = &mut self.content else { return false };

@@ -11,6 +11,9 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::task::Poll;
 
+/// Ports to answer from at most, however many a range holds.
+const PORTS: u16 = 64;
+
 /// A bound server, not yet serving.
 #[derive(Debug)]
 pub struct Server {
@@ -33,10 +36,13 @@ impl Server {
         if !config.single_port {
             let wanted: Vec<u16> = match &config.port_range {
                 Some(range) => range.clone().collect(),
-                None => vec![0; usize::from(config.ports.clamp(1, 64))],
+                None => vec![0; usize::from(config.ports.clamp(1, PORTS))],
             };
             let mut failed = None;
             for port in wanted {
+                if sockets.len() > usize::from(PORTS) {
+                    break;
+                }
                 let mut addr = local;
                 addr.set_port(port);
                 match bind(addr) {

@@ -13,6 +13,7 @@ use super::read::{Flushed, Path, Read, push_option_ack, push_packet};
 use super::socket::{Inbox, Port};
 use super::source::Source;
 use super::transfer::{Half, Transfer, canonical};
+use super::wakers::Woken;
 use super::write::{Answer, Taken, Write, Written};
 use crate::server::{Ignored, Server, TransferId};
 use crate::wire::{ErrorCode, Options, Packet, Request, encode_ack, encode_error};
@@ -40,6 +41,7 @@ const IDLE: Duration = Duration::from_secs(30);
 pub(super) struct Shard<S> {
     /// The listener first.
     pub(super) ports: Vec<Port>,
+    woken: Woken,
     pub(super) config: ServerConfig,
     pub(super) source: Arc<S>,
     pub(super) events: EventSink,
@@ -58,6 +60,8 @@ pub(super) struct Shard<S> {
     pub(super) feeds: usize,
     /// Transfers that may have something to send.
     queue: VecDeque<usize>,
+    /// Transfers whose window is out, so that there is time to read the next one.
+    ahead: Vec<usize>,
     timers: BinaryHeap<Reverse<(Instant, usize, TransferId)>>,
     sleep: Pin<Box<Sleep>>,
     idle_since: Instant,
@@ -73,6 +77,7 @@ impl<S: Source> Shard<S> {
     pub(super) fn new(ports: Vec<Port>, config: ServerConfig, source: Arc<S>, events: EventSink) -> Self {
         let now = clock();
         Self {
+            woken: Woken::new(ports.len()),
             ports,
             source,
             events,
@@ -90,6 +95,7 @@ impl<S: Source> Shard<S> {
             next_port: 0,
             feeds: 0,
             queue: VecDeque::new(),
+            ahead: Vec::new(),
             timers: BinaryHeap::new(),
             sleep: Box::pin(tokio::time::sleep_until((now + IDLE).into())),
             idle_since: now,
@@ -115,16 +121,10 @@ impl<S: Source> Shard<S> {
                     self.handle_opened(now, id, ready);
                 }
             }
-            while let Poll::Ready(Some(done)) = self.writes.poll_join_next(cx) {
-                if let Ok(written) = done {
-                    self.handle_written(now, written);
-                }
-            }
-            if self.cache.poll_loaded(cx) {
-                self.wake_starved();
-            }
+            self.poll_pool(now, cx);
             self.fire_timers(now);
             self.flush_queue(now);
+            self.cache.trim();
             while self.feeds > 0 && self.poll_feeds(cx) {
                 self.flush_queue(now);
             }
@@ -138,26 +138,51 @@ impl<S: Source> Shard<S> {
                 return Ok(Poll::Pending);
             }
             let blocked = self.ports.iter().any(|port| port.blocked);
-            if !self.poll_sleep(cx) && (self.queue.is_empty() || blocked) {
+            // Once more, because sending has given the pool new work, and an empty set of tasks wakes nobody.
+            let pooled = self.poll_pool(now, cx);
+            if !self.poll_sleep(cx) && !pooled && (self.queue.is_empty() || blocked) {
                 return Ok(Poll::Pending);
             }
             now = clock();
         }
     }
 
+    /// Takes what the blocking pool has done; `true` if that was anything.
+    fn poll_pool(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        let mut any = false;
+        while let Poll::Ready(Some(done)) = self.writes.poll_join_next(cx) {
+            any = true;
+            if let Ok(written) = done {
+                self.handle_written(now, written);
+            }
+        }
+        if self.cache.poll_loaded(cx) {
+            any = true;
+            self.wake_starved();
+        }
+        any
+    }
+
     /// Takes what has come at every port; `true` if there may be more.
     fn poll_receive(&mut self, now: Instant, cx: &mut Context<'_>) -> io::Result<bool> {
         let mut more = false;
-        for index in 0..self.ports.len() {
+        self.woken.take(cx);
+        while let Some((index, waker)) = self.woken.next() {
+            let waker = waker.clone();
             for turn in 1..=TURNS {
-                let Some(port) = self.ports.get(index) else { break };
-                let Poll::Ready(ready) = port.fd.poll_recv_ready(cx) else { break };
+                let Some(port) = self.ports.get_mut(index) else { break };
+                let Poll::Ready(ready) = port.fd.poll_recv_ready(&mut Context::from_waker(&waker)) else {
+                    break;
+                };
                 ready?;
                 port.receive(&mut self.inbox);
                 for at in 0..self.inbox.len() {
                     self.handle_datagram(now, index, at);
                 }
-                more |= turn == TURNS;
+                if turn == TURNS {
+                    more = true;
+                    self.woken.again(index);
+                }
             }
         }
         Ok(more)
@@ -175,9 +200,10 @@ impl<S: Source> Shard<S> {
             let mut taken = Taken::Fine;
             match (Packet::parse(datagram), &mut transfer.half) {
                 (Ok(Packet::Ack(number)), Half::Read(read)) => {
+                    let was_answered = read.sender.is_answered();
                     read.sender.handle_ack(now, number);
                     read.content.release(read.sender.acked());
-                    if read.sender.is_answered() {
+                    if !was_answered && read.sender.is_answered() {
                         self.server.answered(peer);
                     }
                 }
@@ -306,7 +332,8 @@ impl<S: Source> Shard<S> {
                 self.timers.push(Reverse((deadline, slot, transfer.id)));
             }
             match flushed {
-                Flushed::Done | Flushed::Starved => {}
+                Flushed::Done => self.ahead.push(slot),
+                Flushed::Starved => {}
                 Flushed::Blocked => self.wake(slot),
                 Flushed::Failed(why) => {
                     let index = transfer.port;
@@ -317,6 +344,13 @@ impl<S: Source> Shard<S> {
         }
         for port in self.ports.iter_mut().filter(|port| !port.blocked) {
             port.flush();
+        }
+        while let Some(slot) = self.ahead.pop() {
+            if let Some(Some(Transfer { half: Half::Read(read), block_size, .. })) =
+                self.transfers.get_mut(slot)
+            {
+                read.read_ahead(*block_size, &mut self.cache);
+            }
         }
     }
 
@@ -371,7 +405,7 @@ impl<S: Source> Shard<S> {
         self.by_peer.remove(&transfer.peer);
         self.server.finish(transfer.peer, Some(transfer.id));
         match &transfer.half {
-            Half::Read(Read { content: Content::File { id, .. }, .. }) => self.cache.close(*id),
+            Half::Read(Read { content: Content::File(pieces), .. }) => self.cache.close(pieces.id),
             Half::Read(Read { content: Content::Feed(_), .. }) => self.feeds -= 1,
             _ => {}
         }

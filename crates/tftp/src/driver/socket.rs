@@ -17,6 +17,8 @@ use tokio::io::Interest;
 
 /// Datagrams taken or given in one system call.
 pub(super) const BATCH: usize = 32;
+/// Datagrams to take at once where few come; more than one, so that a short batch is the end.
+const LEAST_BATCH: usize = 4;
 /// Segments of one UDP_SEGMENT send (UDP_MAX_SEGMENTS of Linux before 6.9).
 pub(super) const SEGMENTS: usize = 64;
 /// The most payload of one UDP_SEGMENT send: an IP datagram less its headers.
@@ -31,6 +33,8 @@ pub(super) struct Port {
     pub(super) local: SocketAddr,
     /// Bound to no address: the kernel tells which one was asked, and we say which one answers.
     any_address: bool,
+    /// How many datagrams to take at once: as many as come.
+    take: usize,
     /// What is to be sent, in order.
     outbox: Vec<Datagram>,
     /// The kernel's send buffer was full.
@@ -91,18 +95,31 @@ impl Port {
         let fd = tokio::net::UdpSocket::from_std(socket)
             .map_err(DriverError::socket("register the socket with the runtime"))?;
         let any_address = local.ip().is_unspecified();
-        Ok(Self { fd, local, any_address, outbox: Vec::with_capacity(BATCH), blocked: false })
+        Ok(Self {
+            fd,
+            local,
+            any_address,
+            take: LEAST_BATCH,
+            outbox: Vec::with_capacity(BATCH),
+            blocked: false,
+        })
     }
 
     /// Takes what has come, up to a batch, and drops the port's readiness when nothing is left.
-    pub(super) fn receive(&self, inbox: &mut Inbox) {
+    pub(super) fn receive(&mut self, inbox: &mut Inbox) {
         inbox.arrivals.clear();
-        let _ = self.fd.try_io(Interest::READABLE, || match self.receive_batch(inbox) {
-            Ok(()) if inbox.arrivals.len() == BATCH => Ok(()),
+        let take = self.take;
+        let _ = self.fd.try_io(Interest::READABLE, || match self.receive_batch(inbox, take) {
+            Ok(()) if inbox.arrivals.len() == take => Ok(()),
             // A short batch is the end, as good as EAGAIN and a system call cheaper.
             Ok(()) => Err(io::ErrorKind::WouldBlock.into()),
             Err(errno) => Err(errno.into()), // else: an ICMP error of an earlier packet, which its timer answers
         });
+        match inbox.arrivals.len() {
+            taken if taken == take => self.take = (take * 2).min(BATCH),
+            taken if taken * 4 <= take => self.take = (take / 2).max(LEAST_BATCH),
+            _ => {}
+        }
     }
 
     /// Waits until there is room to send again.
@@ -118,7 +135,7 @@ impl Port {
         true
     }
 
-    fn receive_batch(&self, inbox: &mut Inbox) -> nix::Result<()> {
+    fn receive_batch(&self, inbox: &mut Inbox, take: usize) -> nix::Result<()> {
         let kind = usize::from(self.local.is_ipv6()) * 2 + usize::from(self.any_address);
         let bound = (!self.any_address).then(|| self.local.ip().to_canonical());
         let mut headers = take_headers(&RECEIVE, kind, || match kind {
@@ -129,8 +146,8 @@ impl Port {
         let mut slots = inbox.octets.chunks_exact_mut(inbox.slot);
         let mut slices: [[IoSliceMut<'_>; 1]; BATCH] =
             std::array::from_fn(|_| [IoSliceMut::new(slots.next().unwrap_or_default())]);
-        let received =
-            recvmmsg(self.fd.as_raw_fd(), &mut headers, slices.iter_mut(), MsgFlags::MSG_DONTWAIT, None);
+        let slices = slices.iter_mut().take(take);
+        let received = recvmmsg(self.fd.as_raw_fd(), &mut headers, slices, MsgFlags::MSG_DONTWAIT, None);
         let received = received.map(|messages| {
             for message in messages {
                 let local = bound.or_else(|| asked_address(&message));
@@ -156,7 +173,12 @@ impl Port {
             let from = first.from;
             let alike = self.outbox.get(done..).unwrap_or_default();
             let alike = alike.iter().take(BATCH).take_while(|datagram| datagram.from == from).count();
-            match self.send_batch(self.outbox.get(done..done + alike).unwrap_or_default(), from) {
+            let alike = self.outbox.get(done..done + alike).unwrap_or_default();
+            let sent = match alike.len() {
+                1 => self.send_batch::<1>(alike, from),
+                _ => self.send_batch::<BATCH>(alike, from),
+            };
+            match sent {
                 Ok(sent) => done += sent.max(1),
                 Err(Errno::EAGAIN) => {
                     self.outbox.drain(..done);
@@ -171,15 +193,16 @@ impl Port {
         true
     }
 
-    fn send_batch(&self, datagrams: &[Datagram], from: Option<IpAddr>) -> nix::Result<usize> {
-        let mut slices = [[IoSlice::new(&[]); 3]; BATCH];
-        let mut addresses = [None; BATCH];
+    /// Sends up to `N` packets.
+    fn send_batch<const N: usize>(&self, datagrams: &[Datagram], from: Option<IpAddr>) -> nix::Result<usize> {
+        let mut slices = [[IoSlice::new(&[]); 3]; N];
+        let mut addresses = [None; N];
         for ((slices, address), datagram) in slices.iter_mut().zip(&mut addresses).zip(datagrams) {
             let [first, second] = &datagram.pieces;
             *slices = [IoSlice::new(&datagram.header), IoSlice::new(first), IoSlice::new(second)];
             *address = Some(SockaddrStorage::from(datagram.to));
         }
-        let mut messages: [&[IoSlice<'_>]; BATCH] = [&[]; BATCH];
+        let mut messages: [&[IoSlice<'_>]; N] = [&[]; N];
         for (message, slices) in messages.iter_mut().zip(&slices) {
             *message = slices;
         }
