@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use bootcfg::Labels;
 use bootcfg::driver::http::{Access, Deciding, Hook, RequestFacts, Target, Verdict};
 use bootcfg::driver::store::{FileStore, Store as _};
 use bootcfg::route::Endpoint;
@@ -11,6 +12,7 @@ use fleet::{Boot, Claim, ClaimRefused, Decision, Mac, Observation, Role, Sightin
 use serde_json::{Map, Value};
 
 use crate::serve::state::{State, neighbour};
+use crate::serve::why;
 
 /// Seconds that a held machine waits before it asks again.
 const HELD: u32 = 10;
@@ -32,10 +34,10 @@ impl Hook for BootHook {
                 // Answered only when the claim is durable.
                 Endpoint::Ipxe => {
                     let platform = facts.labels.get("platform").unwrap_or_default();
-                    self.script(&sighting, Loader::Ipxe(platform)).await
+                    self.script(&sighting, Loader::Ipxe(platform), facts.labels).await
                 }
-                Endpoint::Grub => self.script(&sighting, Loader::Grub).await,
-                _ => self.rendering(&sighting),
+                Endpoint::Grub => self.script(&sighting, Loader::Grub, facts.labels).await,
+                _ => self.rendering(&sighting, facts.labels),
             }
         })
     }
@@ -101,7 +103,7 @@ impl BootHook {
     }
 
     /// `/ipxe` and `/grub`: the claim is made here.
-    async fn script(&self, sighting: &Sighting, loader: Loader<'_>) -> Verdict {
+    async fn script(&self, sighting: &Sighting, loader: Loader<'_>, labels: &Labels) -> Verdict {
         let mut fresh = [0_u8; 16];
         if let Err(error) = getrandom::fill(&mut fresh) {
             return Verdict::Refuse { status: 503, reason: format!("no random numbers: {error}") };
@@ -116,7 +118,7 @@ impl BootHook {
             Err(error) => script(&plain(&error), loader, Next::Again),
             Ok(Ok((claim, Decision::Boot(boot)))) => {
                 self.state.observe(Observation::ScriptSent { sighting: sighting.clone() });
-                self.boot(&boot, &claim, sighting)
+                self.boot(&boot, &claim, sighting, labels)
             }
             Ok(Ok((_, decision))) | Ok(Err(ClaimRefused::Nothing(decision))) => {
                 self.elsewhere(&decision, sighting, loader)
@@ -125,7 +127,7 @@ impl BootHook {
         }
     }
 
-    fn boot(&self, boot: &Boot, claim: &Claim, sighting: &Sighting) -> Verdict {
+    fn boot(&self, boot: &Boot, claim: &Claim, sighting: &Sighting, labels: &Labels) -> Verdict {
         let nonce = self.state.remember(claim.secret);
         let mut query = format!("nonce={nonce}");
         if let Some(mac) = sighting.mac {
@@ -142,18 +144,13 @@ impl BootHook {
             format!("kpc.role={}", if boot.role == Role::Install { "install" } else { "live" }),
         ];
         arguments.extend(self.parts_of(&boot.profile));
-        Verdict::Boot { profile: boot.profile.clone(), group: None, metadata: metadata(boot), arguments }
+        self.served(boot, labels, arguments)
     }
 
     /// What the other endpoints answer: under the present claim only.
-    fn rendering(&self, sighting: &Sighting) -> Verdict {
+    fn rendering(&self, sighting: &Sighting, labels: &Labels) -> Verdict {
         match self.state.read(|fleet, now| fleet.decide(now, sighting)) {
-            Decision::Boot(boot) if boot.claimed => Verdict::Boot {
-                profile: boot.profile.clone(),
-                group: None,
-                metadata: metadata(&boot),
-                arguments: Vec::new(),
-            },
+            Decision::Boot(boot) if boot.claimed => self.served(&boot, labels, Vec::new()),
             Decision::Boot(boot) => Verdict::Refuse {
                 status: 403,
                 reason: format!("{} has an open order, but this request shows no claim of it", boot.name),
@@ -163,6 +160,20 @@ impl BootHook {
             | Decision::Hold { reason, .. }
             | Decision::Refuse { reason, .. } => Verdict::Refuse { status: 403, reason: reason.to_string() },
             _ => Verdict::Refuse { status: 403, reason: "nothing to boot".to_owned() },
+        }
+    }
+
+    /// The order's profile, with the metadata of the group that the labels select. While a group's file that might be
+    /// the one does not parse, nothing.
+    fn served(&self, boot: &Boot, labels: &Labels, arguments: Vec<String>) -> Verdict {
+        match why::group_of(&self.store.snapshot(), labels, &boot.profile) {
+            Ok(group) => Verdict::Boot {
+                profile: boot.profile.clone(),
+                group,
+                metadata: metadata(&boot.name, &boot.roles, &boot.profile),
+                arguments,
+            },
+            Err(reason) => Verdict::Refuse { status: 503, reason },
         }
     }
 
@@ -252,11 +263,11 @@ fn plain(text: &str) -> String {
 }
 
 /// What templates see of the machine.
-fn metadata(boot: &Boot) -> Map<String, Value> {
+pub(crate) fn metadata(name: &str, roles: &[String], profile: &str) -> Map<String, Value> {
     let mut metadata = Map::new();
-    metadata.insert("name".to_owned(), Value::from(boot.name.clone()));
-    metadata.insert("roles".to_owned(), Value::from(boot.roles.clone()));
-    metadata.insert("profile".to_owned(), Value::from(boot.profile.clone()));
+    metadata.insert("name".to_owned(), Value::from(name));
+    metadata.insert("roles".to_owned(), Value::from(roles));
+    metadata.insert("profile".to_owned(), Value::from(profile));
     metadata
 }
 

@@ -4,12 +4,14 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt as _, Full, Limited, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
@@ -17,7 +19,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::api::Fault;
 
@@ -46,6 +48,9 @@ pub(crate) const MAX_REPORT: usize = 32 * 1024;
 const MAX_REQUEST: usize = 256 * 1024;
 /// How long a client may take to send its request's head, and then its body.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Events that wait for a slow reader.
+const EVENTS_IN_FLIGHT: usize = 64;
 
 /// A whole body.
 pub(crate) fn whole(bytes: impl Into<Bytes>) -> Body {
@@ -78,6 +83,28 @@ pub(crate) fn typed(
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// A body of server-sent events, and where they are put. A reader that is slow makes the sender wait; one that has gone
+/// closes it.
+pub(crate) fn event_stream() -> (mpsc::Sender<Bytes>, Response<Body>) {
+    let (sender, receiver) = mpsc::channel(EVENTS_IN_FLIGHT);
+    let mut response = Response::new(StreamBody::new(Frames(receiver)).boxed_unsync());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    (sender, response)
+}
+
+/// A channel as a body's stream of frames.
+struct Frames(mpsc::Receiver<Bytes>);
+
+impl futures_core::Stream for Frames {
+    type Item = Result<Frame<Bytes>, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_recv(context).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+    }
 }
 
 /// Reads an operator's JSON request body of bounded size; the error is the answer to send.
@@ -153,8 +180,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http_body_util::{Empty, StreamBody};
-    use hyper::body::Frame;
+    use http_body_util::Empty;
 
     /// A body of one octet that never ends.
     struct Slow(bool);

@@ -12,6 +12,7 @@ mod power;
 mod privileges;
 mod provision;
 mod state;
+mod why;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

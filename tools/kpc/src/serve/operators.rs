@@ -7,17 +7,17 @@ use bootcfg::driver::store::{FileStore, Store as _};
 use bytes::Bytes;
 use fleet::inventory::Include;
 use fleet::{Command, Lifecycle, NewMachine, Role, Selector};
-use http_body_util::{BodyExt as _, StreamBody};
-use hyper::body::{Frame, Incoming};
+use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json as value};
 
 use crate::api;
-use crate::serve::http::{Body, fault, json, read_call, typed};
+use crate::serve::http::{Body, event_stream, fault, json, read_call, typed};
 use crate::serve::install::Installs;
 use crate::serve::power::{self, Action, Login};
 use crate::serve::provision;
 use crate::serve::state::State;
+use crate::serve::why;
 
 /// What the operators' API works on.
 pub(crate) struct Operators {
@@ -45,6 +45,7 @@ impl Operators {
             (&Method::POST, "/v1/adopt") => self.selected(by, request, Command::Adopt).await,
             (&Method::POST, "/v1/resolve") => self.selected(by, request, Command::Resolve).await,
             (&Method::POST, "/v1/retire") => self.selected(by, request, Command::Retire).await,
+            (&Method::GET, "/v1/why") => self.why(request.uri().query().unwrap_or_default()).await,
             (&Method::POST, "/v1/power") => self.power(request).await,
             _ => self.read(&request),
         }
@@ -82,6 +83,20 @@ impl Operators {
         }
     }
 
+    /// `?machine=NAME`, or an Ethernet address in its place.
+    async fn why(&self, query: &str) -> Response<Body> {
+        let who = query.strip_prefix("machine=").unwrap_or_default();
+        let Ok(who) = percent_encoding::percent_decode_str(who).decode_utf8().map(String::from) else {
+            return fault(StatusCode::BAD_REQUEST, "the name is not UTF-8");
+        };
+        let (state, store) = (Arc::clone(&self.state), Arc::clone(&self.store));
+        match tokio::task::spawn_blocking(move || why::why(&state, &store, &who)).await {
+            Ok(Ok(why)) => json(StatusCode::OK, &why),
+            Ok(Err(error)) => fault(StatusCode::NOT_FOUND, &error),
+            Err(error) => fault(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        }
+    }
+
     fn show(&self, name: &str) -> Response<Body> {
         let found = self.state.read(|fleet, now| {
             let mac = name.parse().ok();
@@ -105,7 +120,7 @@ impl Operators {
     /// Server-sent events. A reader that falls behind is told so and reads the state again.
     fn events(&self) -> Response<Body> {
         let mut events = self.state.subscribe();
-        let (sender, receiver) = tokio::sync::mpsc::channel::<Bytes>(64);
+        let (sender, response) = event_stream();
         let mut stopping = self.stopping.clone();
         // Ends when the reader goes away (its channel closes) or the server ends.
         tokio::spawn(async move {
@@ -129,11 +144,6 @@ impl Operators {
                 }
             }
         });
-        let stream = StreamBody::new(Frames(receiver));
-        let mut response = Response::new(stream.boxed_unsync());
-        let headers = response.headers_mut();
-        headers.insert("content-type", hyper::header::HeaderValue::from_static("text/event-stream"));
-        headers.insert("cache-control", hyper::header::HeaderValue::from_static("no-store"));
         response
     }
 
@@ -299,18 +309,4 @@ fn new_machine(add: api::AddMachine) -> Result<NewMachine, String> {
         bmc: bmc.transpose()?,
         ..NewMachine::default()
     })
-}
-
-/// A channel as a body's stream of frames.
-struct Frames(tokio::sync::mpsc::Receiver<Bytes>);
-
-impl futures_core::Stream for Frames {
-    type Item = Result<Frame<Bytes>, std::convert::Infallible>;
-
-    fn poll_next(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Self::Item>> {
-        self.0.poll_recv(context).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
-    }
 }
