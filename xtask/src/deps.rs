@@ -33,9 +33,20 @@ const INSTALLED: &[&str] = &[
     "libc6-dev",
 ];
 
-/// Unpacked for `kpc lab`: the lease server, the boot medium's loader, the kernel and its modules.
-const LAB: &[&str] =
-    &["isc-dhcp-server", "isolinux", "syslinux-common", "xorriso", "kmod", "linux-image-amd64"];
+/// Unpacked for `kpc lab`: the lease server, the boot medium's loader, the kernel and its modules, and what the disk
+/// image is made with.
+const LAB: &[&str] = &[
+    "isc-dhcp-server",
+    "isolinux",
+    "syslinux-common",
+    "xorriso",
+    "kmod",
+    "linux-image-amd64",
+    "syslinux",
+    "mtools",
+    "dosfstools",
+    "grub-efi-amd64-bin",
+];
 
 /// Unpacked for the interoperability tests and benches.
 const PEERS: &[&str] = &[

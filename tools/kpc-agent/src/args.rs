@@ -3,19 +3,28 @@
 use std::path::PathBuf;
 
 use crate::console::{Form, Level};
+use crate::install::Places;
 
 const HELP: &str = "\
 The program in the booted system that makes a machine what its config says.
 
-It reads its parameters from the kernel's command line, fetches the Ignition
-config, writes files, units, keys and the host name, tells the server and stays.
+It reads its parameters from the kernel's command line. Role live: it fetches the
+Ignition config, writes files, units, keys and the host name, registers and stays.
+Role install: it reports disks, BMC and SMBIOS, chooses the disk by the order's rule,
+asks for the one grant, writes the image, hands over user data and reboots.
+`kpc-agent register` is for the installed system: at every boot it tells the server
+where it is, with the key that the installation left on the disk.
 
 Usage: kpc-agent [OPTIONS]
+       kpc-agent register [OPTIONS]
 
 Options:
       --cmdline FILE   read the parameters from FILE [default: /proc/cmdline]
       --root DIR       write below DIR [default: /]
-      --once           end after the registration instead of staying
+      --once           end after the registration or installation: no stay, no reboot
+      --from FILE      register: the credentials [default: kpc.json of the volume
+                       labelled CIDATA or KPC on any disk]
+      --sys DIR, --dev DIR   where the kernel shows devices [default: /sys, /dev]
       --log-format FORMAT   text, or json: one object a line [default: text]
       --log-level LEVEL     error, warn, info, debug or trace [default: info]
   -h, --help           this text
@@ -25,6 +34,7 @@ Kernel parameters:
   ignition.config.url=URL   the config (also coreos.config.url=)
   kpc.server=URL            where to report and register
   kpc.claim=SECRET          the claim this boot was given
+  kpc.role=install|live     what this boot is for [default: live]
   kpc.kernel=URL kpc.ramdisk=URL   fetched again and measured
 
 EXAMPLES
@@ -33,6 +43,8 @@ EXAMPLES
   echo ignition.config.url=http://10.0.0.1:8080/ignition?mac=52-54-00-00-00-01 > params
   kpc-agent --cmdline params --root /tmp/tree --once
       write a config's files below /tmp/tree and print their digests
+  kpc-agent register --once
+      what a unit of the installed system runs at every boot
 
 Exit status: 0 good, 1 failed, 2 usage.
 ";
@@ -42,6 +54,8 @@ Exit status: 0 good, 1 failed, 2 usage.
 pub(crate) enum Command {
     /// The work.
     Run(Args),
+    /// Tell the server where the installed system is.
+    Register(Args),
     /// Print a text and end.
     Say(String),
 }
@@ -55,6 +69,10 @@ pub(crate) struct Args {
     pub(crate) root: PathBuf,
     /// End after the registration.
     pub(crate) once: bool,
+    /// Where the credentials of a registration are, if not on a disk's volume.
+    pub(crate) from: Option<PathBuf>,
+    /// Where the kernel shows devices.
+    pub(crate) places: Places,
     /// What is said on the console, and how.
     pub(crate) form: Form,
 }
@@ -63,8 +81,10 @@ impl Args {
     /// Reads the words after the program's name.
     pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Command, String> {
         let (cmdline, root) = ("/proc/cmdline".into(), "/".into());
-        let mut args = Self { cmdline, root, once: false, form: Form::default() };
-        let mut words = words;
+        let places = Places { sys: "/sys".into(), dev: "/dev".into() };
+        let mut args = Self { cmdline, root, once: false, from: None, places, form: Form::default() };
+        let mut words = words.peekable();
+        let registers = words.next_if(|word| word == "register").is_some();
         while let Some(word) = words.next() {
             let (name, given) = match word.split_once('=') {
                 Some((name, value)) if name.starts_with("--") => (name.to_owned(), Some(value.to_owned())),
@@ -75,6 +95,9 @@ impl Args {
             match name.as_str() {
                 "--cmdline" => args.cmdline = value()?.into(),
                 "--root" => args.root = value()?.into(),
+                "--from" => args.from = Some(value()?.into()),
+                "--sys" => args.places.sys = value()?.into(),
+                "--dev" => args.places.dev = value()?.into(),
                 "--once" => args.once = true,
                 "--log-format" => {
                     args.form.json = match value()?.as_str() {
@@ -102,7 +125,7 @@ impl Args {
                 _ => return Err(format!("unknown option {word}; see --help")),
             }
         }
-        Ok(Command::Run(args))
+        Ok(if registers { Command::Register(args) } else { Command::Run(args) })
     }
 }
 
@@ -125,5 +148,8 @@ mod tests {
         assert!(parse("--log-level loud").unwrap_err().contains("--log-level loud"));
         assert!(parse("--root").unwrap_err().contains("--root"));
         assert!(parse("extra").is_err());
+        let Ok(Command::Register(args)) = parse("register --once --from /a") else { panic!() };
+        assert_eq!((args.once, args.from), (true, Some("/a".into())));
+        assert!(parse("--once register").is_err());
     }
 }

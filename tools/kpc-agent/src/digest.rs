@@ -25,7 +25,8 @@ pub(crate) fn of_reader(mut from: impl Read) -> io::Result<String> {
     }
 }
 
-fn hex(octets: &[u8]) -> String {
+/// Octets in lower-case hexadecimal.
+pub(crate) fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 

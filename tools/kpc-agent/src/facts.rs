@@ -12,6 +12,10 @@ pub(crate) struct Facts {
     pub(crate) uuid: String,
     /// System serial number; empty where there is none.
     pub(crate) serial: String,
+    /// Who made the system.
+    pub(crate) vendor: String,
+    /// Its product name.
+    pub(crate) product: String,
     /// Objects of `name`, `mac`, `addresses`.
     pub(crate) interfaces: Vec<Value>,
 }
@@ -26,6 +30,8 @@ impl Facts {
         Self {
             uuid: dmi("product_uuid").to_ascii_lowercase(),
             serial: dmi("product_serial"),
+            vendor: dmi("sys_vendor"),
+            product: dmi("product_name"),
             interfaces: interfaces(&addresses()),
         }
     }

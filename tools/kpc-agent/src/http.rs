@@ -3,7 +3,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Silence for this long ends a request.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -49,6 +49,8 @@ impl Url {
 pub(crate) struct Response {
     /// 200, 404, …
     pub(crate) status: u16,
+    /// When the server says it is (RFC 9110 §6.6.1).
+    pub(crate) date: Option<SystemTime>,
     body: Body,
 }
 
@@ -61,9 +63,15 @@ enum Body {
 
 /// Fetches `url`; redirections are followed three times.
 pub(crate) fn get(url: &str) -> Result<Response, String> {
+    get_from(url, 0)
+}
+
+/// The same from octet `first` on (RFC 9110 §14.2): 206, or 200 with everything where the server cannot.
+pub(crate) fn get_from(url: &str, first: u64) -> Result<Response, String> {
+    let range = if first > 0 { format!("Range: bytes={first}-\r\n") } else { String::new() };
     let mut url = url.to_owned();
     for _ in 0..4 {
-        match request("GET", &url, &[], None)? {
+        match request("GET", &url, &range, &[], None)? {
             (response, Some(location)) if (300..400).contains(&response.status) => {
                 url = absolute(&url, &location)?
             }
@@ -75,7 +83,7 @@ pub(crate) fn get(url: &str) -> Result<Response, String> {
 
 /// Posts a JSON text.
 pub(crate) fn post(url: &str, json: &str) -> Result<Response, String> {
-    request("POST", url, json.as_bytes(), Some("application/json")).map(|(response, _)| response)
+    request("POST", url, "", json.as_bytes(), Some("application/json")).map(|(response, _)| response)
 }
 
 fn absolute(base: &str, location: &str) -> Result<String, String> {
@@ -89,6 +97,7 @@ fn absolute(base: &str, location: &str) -> Result<String, String> {
 fn request(
     method: &str,
     url: &str,
+    fields: &str,
     body: &[u8],
     content_type: Option<&str>,
 ) -> Result<(Response, Option<String>), String> {
@@ -107,6 +116,7 @@ fn request(
     if let Some(content_type) = content_type {
         head.push_str(&format!("Content-Type: {content_type}\r\nContent-Length: {}\r\n", body.len()));
     }
+    head.push_str(fields);
     head.push_str("Accept: */*\r\nConnection: close\r\n\r\n");
     let sent = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
     sent.map_err(failed("send"))?;
@@ -119,7 +129,7 @@ fn read_head(mut from: BufReader<TcpStream>) -> io::Result<(Response, Option<Str
         .strip_prefix("HTTP/1.")
         .and_then(|rest| rest.get(2..5)?.parse().ok())
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("not HTTP: {status_line}")))?;
-    let (mut length, mut chunked, mut location) = (None, false, None);
+    let (mut length, mut chunked, mut location, mut date) = (None, false, None, None);
     for _ in 0..LINES {
         let field = line(&mut from)?;
         if field.is_empty() {
@@ -128,12 +138,13 @@ fn read_head(mut from: BufReader<TcpStream>) -> io::Result<(Response, Option<Str
             } else {
                 Body::Plain { from: from.take(length.unwrap_or(u64::MAX)), announced: length.is_some() }
             };
-            return Ok((Response { status, body }, location));
+            return Ok((Response { status, date, body }, location));
         }
         let Some((name, value)) = field.split_once(':') else { continue };
         match name.to_ascii_lowercase().as_str() {
             "content-length" => length = value.trim().parse().ok(),
             "transfer-encoding" => chunked = value.trim().eq_ignore_ascii_case("chunked"),
+            "date" => date = httpdate::parse_http_date(value.trim()).ok(),
             "location" => location = Some(value.trim().to_owned()),
             _ => {}
         }

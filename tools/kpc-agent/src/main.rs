@@ -6,8 +6,11 @@ mod console;
 mod digest;
 mod facts;
 mod http;
+mod install;
 mod parameters;
+mod register;
 mod run;
+mod server;
 mod wanted;
 
 use std::process::ExitCode;
@@ -17,6 +20,10 @@ fn main() -> ExitCode {
         Ok(args::Command::Run(args)) => {
             console::start(args.form);
             run::run(&args)
+        }
+        Ok(args::Command::Register(args)) => {
+            console::start(args.form);
+            register::run(&args)
         }
         Ok(args::Command::Say(text)) => {
             console::print(&text);

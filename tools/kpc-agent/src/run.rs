@@ -11,7 +11,7 @@ use crate::console::{fail, say, warn};
 use crate::facts::Facts;
 use crate::parameters::Parameters;
 use crate::wanted::Wanted;
-use crate::{apply, digest, http};
+use crate::{apply, digest, http, install};
 
 /// An Ignition config or an answer of the server at most.
 const LARGEST: u64 = 16 << 20;
@@ -28,6 +28,9 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         }
     };
     let parameters = Parameters::parse(&line);
+    if parameters.installs {
+        return install::run(args, &parameters);
+    }
     report(&parameters, "agent", concat!("kpc-agent ", env!("CARGO_PKG_VERSION")));
     let Some(url) = &parameters.ignition else {
         fail("no ignition.config.url= on the kernel's command line: nothing to do");
@@ -130,7 +133,7 @@ fn set_hostname(args: &Args, name: &str) {
 }
 
 /// Tries until it succeeds; the pauses double up to half a minute.
-fn until_done<T>(doing: &str, mut attempt: impl FnMut() -> Result<T, String>) -> T {
+pub(crate) fn until_done<T>(doing: &str, mut attempt: impl FnMut() -> Result<T, String>) -> T {
     let mut pause = FIRST_PAUSE;
     loop {
         match attempt() {
@@ -143,7 +146,7 @@ fn until_done<T>(doing: &str, mut attempt: impl FnMut() -> Result<T, String>) ->
 }
 
 /// The machine is what it should be; the agent is still there for a person who looks.
-fn stay(args: &Args) -> ExitCode {
+pub(crate) fn stay(args: &Args) -> ExitCode {
     if args.once {
         return ExitCode::SUCCESS;
     }
