@@ -50,8 +50,8 @@ fn write_group(dir: &Path, number: usize, role: &str) {
 }
 
 /// Changes a group's metadata in place.
-pub(crate) fn edit(dir: &Path, number: usize) {
-    write_group(dir, number, "web");
+pub(crate) fn edit(dir: &Path, number: usize, role: &str) {
+    write_group(dir, number, role);
 }
 
 /// 10 KiB of template, an action in every line.

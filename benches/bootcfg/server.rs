@@ -1,42 +1,18 @@
-//! Our server in a process of its own: this program again, with a data folder as its argument.
+//! bootcfgd, as it is installed, in a process of its own.
 
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
-use std::path::Path;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bootcfg::Compat;
-use bootcfg::driver::http::{ServeConfig, Service, ServiceConfig, serve};
-use bootcfg::driver::store::{FileStore, Watch};
-use bootcfg::transpile::Ignition;
+/// How long a start may take before the bench gives up.
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Serves the folder until killed, and prints its address.
-pub(crate) fn run(dir: &Path) {
-    let hard =
-        nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE).map(|(_, hard)| hard);
-    if let Ok(hard) = hard {
-        let _ = nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE, hard, hard);
-    }
-    let store = Arc::new(FileStore::open(dir, Compat::Matchbox).unwrap());
-    let _watch = Watch::start(store.clone(), |_| ()).unwrap();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(async {
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-        socket.listen(4096).unwrap();
-        socket.set_nonblocking(true).unwrap();
-        let listener = tokio::net::TcpListener::from_std(socket.into()).unwrap();
-        println!("{}", listener.local_addr().unwrap());
-        let service = Service::new(ServiceConfig {
-            assets: Some(dir.join("assets")),
-            transpile: Arc::new(Ignition),
-            ..ServiceConfig::new(store)
-        });
-        let limits = ServeConfig { header_timeout: Duration::from_secs(60), ..ServeConfig::default() };
-        serve(listener, Arc::new(service), limits, std::future::pending()).await.unwrap();
-    });
+/// The program: built beside this one by `cargo xtask bench`.
+fn program() -> PathBuf {
+    let beside = std::env::current_exe().unwrap().with_file_name("bootcfgd");
+    assert!(beside.exists(), "{} is missing: run `cargo xtask bench bootcfg`", beside.display());
+    beside
 }
 
 /// The process, killed when dropped.
@@ -46,15 +22,25 @@ pub(crate) struct Child {
 }
 
 impl Child {
+    /// Serves a folder as matchbox does, and logs as little as matchbox did when it was recorded.
     pub(crate) fn start(dir: &Path) -> Self {
-        let mut child =
-            Command::new(std::env::current_exe().unwrap()).arg(dir).stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        Self { child, addr: line.trim().parse().unwrap() }
+        let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let child = Command::new(program())
+            .arg(format!("-address={addr}"))
+            .args(["-log-level=error", "--user=root", "-data-path"])
+            .arg(dir)
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let (child, begin) = (Self { child, addr }, Instant::now());
+        while TcpStream::connect(addr).is_err() {
+            assert!(begin.elapsed() < PATIENCE, "it listens");
+            std::thread::sleep(Duration::from_micros(20));
+        }
+        child
     }
 
-    /// Processor time of all its threads, those that have ended included.
+    /// Processor time of all its threads. Those that sleep are accounted for to the nanosecond.
     pub(crate) fn cpu(&self) -> Duration {
         let id = self.child.id();
         let mut nanos = 0;

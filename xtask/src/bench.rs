@@ -5,6 +5,9 @@ use std::fs;
 use crate::deps;
 use crate::run::{Outcome, cargo, root, step};
 
+/// Packages of the tools that a bench runs as they are installed, built beside it.
+const TOOLS: [(&str, &str); 1] = [("bootcfg", "bootcfgd")];
+
 /// The verb. No name lists what there is; `all` runs every one.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     let known = names()?;
@@ -25,6 +28,9 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     deps::for_lab()?;
     deps::for_tests()?;
     for name in wanted {
+        for (_, tool) in TOOLS.iter().filter(|(bench, _)| *bench == name) {
+            step(&mut cargo(&["build", "--quiet", "--profile", "bench", "--package", tool]))?;
+        }
         let binary = format!("bench-{name}");
         let mut command =
             cargo(&["run", "--quiet", "--profile", "bench", "--package", "kpc-benches", "--bin", &binary]);

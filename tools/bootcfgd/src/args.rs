@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use bootcfg::Compat;
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
+use daemon::log::LogFormat;
 
 const EXAMPLES: &str = "\
 EXAMPLES
@@ -135,15 +136,6 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
-}
-
-/// How log lines look.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub(crate) enum LogFormat {
-    /// One line each.
-    Text,
-    /// One JSON object each.
-    Json,
 }
 
 /// Reads the command line.

@@ -47,6 +47,8 @@ pub(crate) enum ConfigError {
     File { option: &'static str, path: PathBuf, source: std::io::Error },
     #[error("-log-level `{0}` is none of error, warn, info, debug, trace")]
     LogLevel(String),
+    #[error("-data-path {path}: no such folder; create the folder or correct the path", path = .0.display())]
+    Data(PathBuf),
     #[error("-assets-path {path}: no such folder; create it, or turn assets off with -assets-path=\"\"", path = .0.display())]
     Assets(PathBuf),
 }
@@ -60,6 +62,9 @@ impl Config {
         let old = args.compat == Compat::Bootcfg040;
         let data = path(args.data_path, "DATA_PATH")
             .unwrap_or_else(|| if old { "/var/lib/bootcfg" } else { "/var/lib/matchbox" }.into());
+        if !data.is_dir() {
+            return Err(ConfigError::Data(data));
+        }
         let assets = path(args.assets_path, "ASSETS_PATH").unwrap_or_else(|| data.join("assets"));
         let assets = (!assets.as_os_str().is_empty()).then_some(assets);
         if let Some(missing) = assets.as_ref().filter(|assets| !assets.is_dir()) {

@@ -1,23 +1,18 @@
 //! Serves groups, profiles and templates to booting machines.
 
+mod access_log;
 mod args;
 mod check;
 mod config;
-mod log;
-mod privileges;
 mod serve;
-mod sockets;
 
-use std::error::Error;
 use std::process::ExitCode;
 
 use args::Command;
+use bootcfg::driver::store::StoreError;
 use config::Config;
-use serve::Prepared;
-
-/// Exit codes of the command line: 2, usage, is clap's.
-const FAILED: u8 = 1;
-const CONFIGURATION: u8 = 3;
+use daemon::{CONFIGURATION, FAILED, give_up, log, privileges};
+use serve::{Prepared, Sockets};
 
 fn main() -> ExitCode {
     let args = args::parse();
@@ -36,17 +31,13 @@ fn main() -> ExitCode {
         Ok(prepared) => prepared,
         Err(error) => return give_up(&*error, CONFIGURATION),
     };
-    let done = sockets::open(&prepared.config).and_then(|sockets| {
-        privileges::drop_to(&prepared.config.user)?;
+    let done = Sockets::open(&prepared.config).map_err(Into::into).and_then(|sockets| {
+        privileges::drop_to(&prepared.config.user, &[])?;
         serve::run(sockets, prepared)
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<StoreError>() => give_up(&*error, CONFIGURATION),
         Err(error) => give_up(&*error, FAILED),
     }
-}
-
-fn give_up(error: &dyn Error, code: u8) -> ExitCode {
-    tracing::error!("{error}");
-    ExitCode::from(code)
 }

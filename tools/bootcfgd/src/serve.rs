@@ -1,6 +1,7 @@
 //! The servers of the daemon and what signals do to them.
 
 use std::error::Error;
+use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 
@@ -10,28 +11,25 @@ use bootcfg::driver::store::{FileStore, Reload, Store, StoreError, Watch};
 use bootcfg::driver::tls::Tls;
 use bootcfg::openpgp::OpenPgpSigner;
 use bootcfg::sign::Sign;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::signal::unix::{SignalKind, signal};
+use daemon::signals::{Signals, ready};
+use daemon::sockets::{Given, raise_descriptor_limit};
 use tokio::sync::watch;
 
+use crate::access_log::{self, AccessLog};
 use crate::config::Config;
-use crate::log::{self, AccessLog};
-use crate::sockets::Sockets;
 
-/// What is read before privileges are dropped.
+/// What is read before privileges are dropped: secrets.
 #[derive(Debug)]
 pub(crate) struct Prepared {
     pub(crate) config: Config,
-    pub(crate) store: Arc<FileStore>,
     signer: Option<Arc<dyn Sign>>,
     web_tls: Option<Arc<Tls>>,
     rpc_tls: Option<Arc<Tls>>,
 }
 
 impl Prepared {
-    /// Reads the store, the certificates and the key ring.
+    /// Reads the certificates and the key ring.
     pub(crate) fn new(config: Config) -> Result<Self, Box<dyn Error>> {
-        let store = Arc::new(FileStore::open(&config.data, config.compat)?);
         let signer = match &config.key_ring {
             None => None,
             Some((path, passphrase)) => {
@@ -45,16 +43,46 @@ impl Prepared {
         let load = |tls: &bootcfg::driver::tls::TlsConfig| Tls::load(tls.clone()).map(Arc::new);
         let web_tls = config.web_tls.as_ref().map(load).transpose()?;
         let rpc_tls = config.rpc.as_ref().map(|(_, tls)| load(tls)).transpose()?;
-        Ok(Self { config, store, signer, web_tls, rpc_tls })
+        Ok(Self { config, signer, web_tls, rpc_tls })
     }
 }
 
-/// Serves until SIGTERM or SIGINT.
-#[tokio::main]
-pub(crate) async fn run(sockets: Sockets, prepared: Prepared) -> Result<(), Box<dyn Error>> {
-    let Prepared { config, store, signer, web_tls, rpc_tls } = prepared;
+/// What to accept from; systemd gives them in this order.
+#[derive(Debug)]
+pub(crate) struct Sockets {
+    web: TcpListener,
+    rpc: Option<TcpListener>,
+    metrics: Option<TcpListener>,
+}
+
+impl Sockets {
+    /// Opens them all.
+    pub(crate) fn open(config: &Config) -> io::Result<Self> {
+        raise_descriptor_limit();
+        let mut given = Given::from_environment();
+        Ok(Self {
+            web: given.tcp(&config.address)?,
+            rpc: config.rpc.as_ref().map(|(addresses, _)| given.tcp(addresses)).transpose()?,
+            metrics: config.metrics.as_ref().map(|addresses| given.tcp(addresses)).transpose()?,
+        })
+    }
+}
+
+/// Serves until SIGTERM or SIGINT. The store is read here, by the account that will read it again when it changes.
+pub(crate) fn run(sockets: Sockets, prepared: Prepared) -> Result<(), Box<dyn Error>> {
+    let store = Arc::new(FileStore::open(&prepared.config.data, prepared.config.compat)?);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve_all(sockets, prepared, store))
+}
+
+async fn serve_all(
+    sockets: Sockets,
+    prepared: Prepared,
+    store: Arc<FileStore>,
+) -> Result<(), Box<dyn Error>> {
+    let Prepared { config, signer, web_tls, rpc_tls } = prepared;
     let snapshot = store.snapshot();
-    snapshot.broken().for_each(log::broken);
+    snapshot.broken().for_each(access_log::broken);
     if config.rpc.is_some() {
         warn_if_read_only(&config);
     }
@@ -69,9 +97,6 @@ pub(crate) async fn run(sockets: Sockets, prepared: Prepared) -> Result<(), Box<
         explain_token: config.explain_token.as_ref().map(|token| token.0.as_str().into()),
         ..ServiceConfig::new(store.clone())
     }));
-    let (groups, profiles) = (snapshot.group_count(), snapshot.profiles().count());
-    let address = sockets.web.local_addr()?;
-    tracing::info!(%address, data = %config.data.display(), groups, profiles, compat = %config.compat, "serving");
     let limits = ServeConfig {
         drain: config.drain,
         max_connections: config.max_connections,
@@ -82,10 +107,15 @@ pub(crate) async fn run(sockets: Sockets, prepared: Prepared) -> Result<(), Box<
         let mut stopping = stopping.clone();
         async move { _ = stopping.wait_for(|stop| *stop).await }
     };
+    let mut signals = Signals::listen()?;
+    let (groups, profiles) = (snapshot.group_count(), snapshot.profiles().count());
+    drop(snapshot);
+    let address = sockets.web.local_addr()?;
     let listener = |listener: TcpListener| tokio::net::TcpListener::from_std(listener);
     let web = listener(sockets.web)?;
     let rpc = sockets.rpc.map(listener).transpose()?;
     let metrics = sockets.metrics.map(listener).transpose()?;
+    tracing::info!(%address, data = %config.data.display(), groups, profiles, compat = %config.compat, "serving");
     let web = async {
         match &web_tls {
             Some(tls) => serve_tls(web, tls.clone(), service, limits, stopped()).await,
@@ -102,15 +132,37 @@ pub(crate) async fn run(sockets: Sockets, prepared: Prepared) -> Result<(), Box<
         }
     };
     let metrics = async {
-        if let Some(listener) = metrics {
-            serve_metrics(listener, &hook, &store, stopped()).await;
+        let Some(listener) = metrics else { return };
+        let page = || {
+            let catalog = store.snapshot();
+            hook.metrics.page((catalog.group_count(), catalog.profiles().count(), catalog.broken().count()))
+        };
+        tokio::select! {
+            () = daemon::metrics::serve(listener, page) => {}
+            () = stopped() => {}
         }
     };
-    let certificates = web_tls.iter().chain(&rpc_tls).cloned().collect();
-    let signals = handle_signals(store.clone(), certificates, stop)?;
-    sd_notify::notify(&[sd_notify::NotifyState::Ready])?;
+    let signals = async {
+        signals.until_stop(|| reload(&store, [&web_tls, &rpc_tls])).await;
+        tracing::info!("stopping: transfers under way may finish");
+        stop.send_replace(true);
+    };
+    ready();
     let (web, rpc, (), ()) = tokio::join!(web, rpc, metrics, signals);
     web.and(rpc).map_err(Into::into)
+}
+
+/// SIGHUP: the folder and the certificates are read again.
+async fn reload(store: &Arc<FileStore>, certificates: [&Option<Arc<Tls>>; 2]) {
+    let store = store.clone();
+    if let Ok(found) = tokio::task::spawn_blocking(move || store.reload()).await {
+        report(found);
+    }
+    for tls in certificates.into_iter().flatten() {
+        if let Err(error) = tls.reload() {
+            tracing::error!("{error}; the old certificate stays in use");
+        }
+    }
 }
 
 /// Writes over gRPC need folders that the account may write.
@@ -127,41 +179,10 @@ fn warn_if_read_only(config: &Config) {
     }
 }
 
-/// SIGHUP reads everything again; SIGTERM and SIGINT begin the end.
-fn handle_signals(
-    store: Arc<FileStore>,
-    certificates: Vec<Arc<Tls>>,
-    stop: watch::Sender<bool>,
-) -> std::io::Result<impl Future<Output = ()>> {
-    let mut hangup = signal(SignalKind::hangup())?;
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    Ok(async move {
-        loop {
-            tokio::select! {
-                _ = hangup.recv() => {}
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-            }
-            let store = store.clone();
-            if let Ok(reload) = tokio::task::spawn_blocking(move || store.reload()).await {
-                report(reload);
-            }
-            for tls in &certificates {
-                if let Err(error) = tls.reload() {
-                    tracing::error!("{error}; the old certificate stays in use");
-                }
-            }
-        }
-        tracing::info!("stopping: transfers under way may finish");
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-        stop.send_replace(true);
-    })
-}
-
 fn report(reload: Result<Reload, StoreError>) {
     match reload {
         Ok(found) => {
-            found.broken.iter().for_each(|file| log::broken(file));
+            found.broken.iter().for_each(|file| access_log::broken(file));
             tracing::info!(
                 read = found.read,
                 removed = found.removed,
@@ -170,38 +191,5 @@ fn report(reload: Result<Reload, StoreError>) {
             );
         }
         Err(error) => tracing::error!("{error}; the last snapshot stays in use"),
-    }
-}
-
-/// One page, to whoever connects: there is nothing secret in it.
-async fn serve_metrics(
-    listener: tokio::net::TcpListener,
-    hook: &AccessLog,
-    store: &FileStore,
-    stopped: impl Future<Output = ()>,
-) {
-    let mut stopped = std::pin::pin!(stopped);
-    loop {
-        let stream = tokio::select! {
-            accepted = listener.accept() => accepted.map(|(stream, _)| stream),
-            () = &mut stopped => return,
-        };
-        let Ok(mut stream) = stream else { continue };
-        let catalog = store.snapshot();
-        let counts = (catalog.group_count(), catalog.profiles().count(), catalog.broken().count());
-        let page = hook.metrics.page(counts);
-        let answer = async {
-            let mut request = [0; 4096];
-            let _ = stream.read(&mut request).await?;
-            let head = format!(
-                "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-                page.len()
-            );
-            stream.write_all(head.as_bytes()).await?;
-            stream.write_all(page.as_bytes()).await?;
-            stream.shutdown().await
-        };
-        // A scraper that stalls is cut: the next one waits for it.
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(2), answer).await;
     }
 }

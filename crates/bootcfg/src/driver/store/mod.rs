@@ -29,7 +29,7 @@ pub const MAX_FILE: u64 = 32 << 20;
 #[non_exhaustive]
 pub enum StoreError {
     /// The data folder is missing or cannot be listed.
-    #[error("{path}: {source}; create the folder or correct the data path", path = path.display())]
+    #[error("{path}: {source}; {remedy}", path = path.display(), remedy = remedy(source))]
     Folder {
         /// The folder.
         path: PathBuf,
@@ -60,6 +60,13 @@ pub enum StoreError {
     /// This store takes no writes.
     #[error("this store is read-only")]
     ReadOnly,
+}
+
+fn remedy(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => "let the server's account read the folder",
+        _ => "create the folder or correct the data path",
+    }
 }
 
 /// What a file is.

@@ -1,25 +1,8 @@
-//! Log lines on standard error: one for each answer, one for each file that cannot be read.
-
-use std::io::IsTerminal as _;
+//! Log lines: one for each answer, one for each file that cannot be read.
 
 use bootcfg::Broken;
 use bootcfg::driver::http::{Access, Hook, Metrics, Target};
-use tracing::{Level, error, info, warn};
-
-use crate::args::LogFormat;
-
-/// Sends log lines to standard error.
-pub(crate) fn start(format: LogFormat, level: Level) {
-    let lines = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false);
-    match format {
-        LogFormat::Text => lines.init(),
-        LogFormat::Json => lines.json().flatten_event(true).init(),
-    }
-}
+use tracing::{error, info, warn};
 
 /// Names a group or profile that does not parse.
 pub(crate) fn broken(broken: &Broken) {
