@@ -1,6 +1,7 @@
 //! proxy-dhcpd beside dnsmasq over a veth: the same generator, interleaved runs, medians of the ratios.
 //!
-//! `cargo xtask bench proxy-dhcp`. `BENCH_PAIRS` (default 5) says how many pairs. Needs root for network namespaces.
+//! `cargo xtask bench proxy-dhcp`. `BENCH_PAIRS` (default 5) says how many pairs; `BENCH_ONLY`
+//! (`decode;closed;open;burst;log;memory`, or whole names of lines) which parts. Needs root for network namespaces.
 
 #![allow(
     clippy::print_stdout,
@@ -28,48 +29,103 @@ use std::time::Instant;
 type Work<'a> = Box<dyn FnMut(&[u8]) + 'a>;
 
 fn main() {
-    decode();
+    let only = std::env::var("BENCH_ONLY").unwrap_or_default();
+    let wanted = |part: &str| only.is_empty() || only.split(';').any(|name| name == part);
+    let mut verdicts = Verdicts::default();
+    if wanted("decode") {
+        decode(&mut verdicts);
+    }
     let net = Net::new();
     let pairs: usize = std::env::var("BENCH_PAIRS").ok().and_then(|pairs| pairs.parse().ok()).unwrap_or(5);
-    println!(
-        "\nclosed loop (offers/s, p50/p99 µs, server CPU µs per offer), median of {pairs} interleaved pairs"
-    );
-    for (name, kind, window) in [
-        ("1 in flight, BIOS", Kind::Bios, 1),
-        ("8 in flight, BIOS", Kind::Bios, 8),
-        ("64 in flight, BIOS", Kind::Bios, 64),
-        ("64 in flight, x64 UEFI", Kind::Uefi, 64),
-        ("64 in flight, iPXE", Kind::Ipxe, 64),
-    ] {
-        let count = if window == 1 { 30_000 } else { 150_000 };
-        compare(&net, name, pairs, &[Peer::Ours, Peer::Dnsmasq], |generator, server| {
+    let beside = [Peer::Ours, Peer::Dnsmasq];
+    println!("\noffers/s, p50/p99 µs, server CPU µs per offer: medians of {pairs} interleaved pairs");
+    let all = [
+        ("closed loop, 1 in flight, BIOS", Kind::Bios, 1),
+        ("closed loop, 8 in flight, BIOS", Kind::Bios, 8),
+        ("closed loop, 64 in flight, BIOS", Kind::Bios, 64),
+        ("closed loop, 64 in flight, x64 UEFI", Kind::Uefi, 64),
+        ("closed loop, 64 in flight, iPXE", Kind::Ipxe, 64),
+        ("closed loop, 64 in flight, x64 UEFI on port 4011", Kind::BootServer, 64),
+    ];
+    for (name, kind, window) in all.into_iter().filter(|one| wanted("closed") || wanted(one.0)) {
+        let count = if window == 1 { 100_000 } else { 150_000 };
+        let ratios = compare(&net, name, pairs, &beside, |generator, server| {
             server.measure(|| generator.closed(kind, window, count))
         });
+        verdicts.at_least(&format!("{name}: offers per CPU second"), ratios.per_cpu, "x dnsmasq", 2.5);
     }
-    println!("\nopen loop (lost, p50/p99 µs)");
     for rate in [20_000, 40_000, 80_000, 160_000] {
-        compare(
-            &net,
-            &format!("{rate}/s, BIOS"),
-            pairs,
-            &[Peer::Ours, Peer::Dnsmasq],
-            |generator, server| server.measure(|| generator.open(Kind::Bios, rate, 2 * rate)),
-        );
-    }
-    println!("\nburst of DISCOVERs at once");
-    for burst in [256, 1024, 4096] {
-        compare(&net, &format!("{burst}"), 1, &[Peer::Ours, Peer::Dnsmasq], |generator, server| {
-            server.measure(|| generator.burst(Kind::Bios, burst))
+        let name = format!("open loop, {rate}/s, BIOS");
+        if !wanted("open") && !wanted(&name) {
+            continue;
+        }
+        let ratios = compare(&net, &name, pairs, &beside, |generator, server| {
+            server.measure(|| generator.open(Kind::Bios, rate, 2 * rate))
         });
+        verdicts.at_least(&format!("{name}: offers per CPU second"), ratios.per_cpu, "x dnsmasq", 2.5);
     }
-    println!("\nlogging every answer to a file, JSON, against none");
-    compare(&net, "64 in flight, BIOS", pairs, &[Peer::OursLogging, Peer::Ours], |generator, server| {
-        server.measure(|| generator.closed(Kind::Bios, 64, 150_000))
-    });
-    println!("\nmemory after a million machines");
-    let server = Server::start(&net, Peer::Ours);
-    let run = Generator::new(&net).closed(Kind::Bios, 64, 1_000_000);
-    println!("  ours: {} answered, {} kB resident at most", run.answered, server.peak_kib());
+    for burst in [256, 1024, 4096].into_iter().filter(|_| wanted("burst")) {
+        let ratios =
+            compare(&net, &format!("burst of {burst} DISCOVERs at once"), 3, &beside, |generator, server| {
+                server.measure(|| generator.burst(Kind::Bios, burst))
+            });
+        verdicts.at_most(&format!("burst of {burst} DISCOVERs: most lost in a run"), ratios.lost, "", 0.0);
+    }
+    if wanted("log") {
+        println!("\nlogging every answer to a file, JSON, against none");
+        let pair = [Peer::OursLogging, Peer::Ours];
+        for (name, window, count) in [("1 in flight", 1, 100_000), ("64 in flight", 64, 150_000)] {
+            let ratios = compare(&net, &format!("logging, {name}"), pairs, &pair, |generator, server| {
+                server.measure(|| generator.closed(Kind::Bios, window, count))
+            });
+            let cost = (1.0 - ratios.rate) * 100.0;
+            verdicts.at_most(&format!("logging, {name}: offers/s that it costs"), cost, "%", 10.0);
+        }
+    }
+    if wanted("memory") {
+        let server = Server::start(&net, Peer::Ours);
+        let run = Generator::new(&net).closed(Kind::Bios, 64, 1_000_000);
+        println!(
+            "\na million machines: {} answered, {} kB resident at most",
+            run.answered,
+            server.peak_kib()
+        );
+        let resident = server.peak_kib() as f64 / 1024.0;
+        verdicts.at_most("resident after a million machines", resident, "MiB", 8.0);
+    }
+    verdicts.print();
+}
+
+/// What the figures say about the targets.
+#[derive(Default)]
+struct Verdicts(Vec<String>);
+
+impl Verdicts {
+    fn add(&mut self, holds: bool, what: &str, figure: f64, unit: &str, target: &str) {
+        let word = if holds { "holds" } else { "misses" };
+        self.0.push(format!("  {word:<6} {what}: {figure:.2} {unit} (target {target})"));
+    }
+
+    fn at_least(&mut self, what: &str, figure: f64, unit: &str, target: f64) {
+        self.add(figure >= target, what, figure, unit, &format!("≥ {target}"));
+    }
+
+    fn at_most(&mut self, what: &str, figure: f64, unit: &str, target: f64) {
+        self.add(figure <= target, what, figure, unit, &format!("≤ {target}"));
+    }
+
+    fn print(&self) {
+        println!("\ntargets");
+        self.0.iter().for_each(|line| println!("{line}"));
+    }
+}
+
+/// Medians of the first peer's figures over the second's.
+struct Ratios {
+    rate: f64,
+    per_cpu: f64,
+    /// The most that the first peer left unanswered in one run.
+    lost: f64,
 }
 
 /// Interleaved runs; each server is started for its run and answers from the first packet.
@@ -79,7 +135,7 @@ fn compare(
     pairs: usize,
     peers: &[Peer; 2],
     measure: impl Fn(&mut Generator, &Server) -> Run,
-) {
+) -> Ratios {
     let mut runs: [Vec<Run>; 2] = [Vec::new(), Vec::new()];
     for _ in 0..pairs {
         for (peer, runs) in peers.iter().zip(&mut runs) {
@@ -112,10 +168,12 @@ fn compare(
     println!(
         "  {name} | ratio: offers/s {rate:.2} ({low:.2} to {high:.2}), offers per CPU second {cpu:.2} ({less:.2} to {more:.2})"
     );
+    let lost = runs[0].iter().map(|run| (run.asked - run.answered) as f64).fold(0.0, f64::max);
+    Ratios { rate, per_cpu: cpu, lost }
 }
 
 /// Time to read one packet, and to read, decide and write the answer.
-fn decode() {
+fn decode(verdicts: &mut Verdicts) {
     let packets = [
         generator::discover(Kind::Bios, 1, 1),
         generator::discover(Kind::Uefi, 2, 2),
@@ -125,7 +183,7 @@ fn decode() {
     let subnets = [Subnet { address: Ipv4Addr::new(10, 77, 0, 1), mask: Ipv4Addr::new(255, 255, 255, 0) }];
     let source = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 68);
     let arrival = Arrival { interface: "eth0", subnets: &subnets, port: Port::Dhcp, source };
-    let time = |name: &str, mut work: Work<'_>| {
+    let mut time = |name: &str, target: Option<f64>, mut work: Work<'_>| {
         let mut times: Vec<f64> = (0..9)
             .map(|_| {
                 let start = Instant::now();
@@ -137,9 +195,13 @@ fn decode() {
             .collect();
         times.sort_by(f64::total_cmp);
         println!("{name}: {:.0} ns a packet (median of 9)", times[4]);
+        if let Some(target) = target {
+            verdicts.at_most(name, times[4], "ns", target);
+        }
     };
     time(
         "decode: message and every option",
+        Some(60.0),
         Box::new(|packet| {
             let message = Message::parse(packet).unwrap();
             black_box(message.options().iter().fold(0, |sum, option| sum + option.value.len()));
@@ -147,6 +209,7 @@ fn decode() {
     );
     time(
         "decode: all facts of a boot request",
+        Some(60.0),
         Box::new(|packet| {
             black_box(BootRequest::new(Message::parse(packet).unwrap(), arrival));
         }),
@@ -154,6 +217,7 @@ fn decode() {
     let mut buffer = Vec::with_capacity(1472);
     time(
         "decode, decide and encode the answer",
+        None,
         Box::new(move |packet| {
             let request = BootRequest::new(Message::parse(packet).unwrap(), arrival);
             buffer.clear();

@@ -3,9 +3,16 @@
 use crate::generator::Run;
 use nix::sched::{CloneFlags, setns};
 use std::fs::File;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+/// The server's address, and its hardware address.
+pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+pub(crate) const SERVER_MAC: [u8; 6] = [2, 0, 0, 0, 0x77, 1];
+/// What machines on port 4011 call their address. Nobody has it: the kernel of the generator's end drops the answers.
+pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 9);
 
 /// Two namespaces joined by a veth; `eth0` in both.
 #[derive(Debug)]
@@ -29,10 +36,15 @@ impl Net {
             run(&format!("ip -n {name} link set lo up"));
         }
         run(&format!("ip -n {} link add eth0 type veth peer name eth0 netns {}", net.host, net.client));
-        run(&format!("ip -n {} addr add 10.77.0.1/24 dev eth0", net.host));
+        run(&format!("ip -n {} link set eth0 address 02:00:00:00:77:01", net.host));
+        run(&format!("ip -n {} addr add {SERVER}/24 dev eth0", net.host));
         for name in [&net.host, &net.client] {
             run(&format!("ip -n {name} link set eth0 up"));
         }
+        run(&format!(
+            "ip -n {} neigh add {CLIENT} lladdr 52:54:00:00:00:01 dev eth0 nud permanent",
+            net.host
+        ));
         net
     }
 

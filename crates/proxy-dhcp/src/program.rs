@@ -75,7 +75,7 @@ impl BootProgram {
     /// Whether the file is a URL.
     #[must_use]
     pub fn is_url(&self) -> bool {
-        self.file.contains("://")
+        is_url(&self.file)
     }
 
     /// The file for one client, with our address in it.
@@ -108,16 +108,23 @@ impl<'a> BootFile<'a> {
     /// Whether it is a URL.
     #[must_use]
     pub fn is_url(&self) -> bool {
-        self.template.contains("://")
+        is_url(self.template)
     }
 }
 
 impl fmt::Display for BootFile<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.template.contains('{') {
+            return f.write_str(self.template);
+        }
         let mut parts = self.template.split("{server}");
         f.write_str(parts.next().unwrap_or_default())?;
         parts.try_for_each(|part| write!(f, "{}{part}", self.server))
     }
+}
+
+fn is_url(file: &str) -> bool {
+    file.split_once(':').is_some_and(|(_, rest)| rest.starts_with("//"))
 }
 
 #[cfg(test)]

@@ -7,63 +7,64 @@ use std::time::Instant;
 /// Entries in one row.
 const WAYS: usize = 8;
 
-/// The table.
+/// The table. Whose each entry is stands apart from what it holds, so that a search reads little memory.
 #[derive(Debug)]
 pub(crate) struct Table<T> {
-    rows: Box<[[Option<Entry<T>>; WAYS]]>,
+    keys: Box<[[Option<Key>; WAYS]]>,
+    values: Box<[[Option<T>; WAYS]]>,
     seed: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Entry<T> {
+struct Key {
     mac: MacAddr,
     touched: Instant,
-    value: T,
 }
 
 impl<T: Copy> Table<T> {
     /// Room for `capacity` entries, rounded up to a power of two of at least 8 and at most 8 Mi.
     pub(crate) fn new(capacity: usize, seed: u64) -> Self {
         let rows = capacity.div_ceil(WAYS).clamp(1, 1 << 20).next_power_of_two();
-        Self { rows: vec![[None; WAYS]; rows].into_boxed_slice(), seed }
+        let keys = vec![[None; WAYS]; rows].into_boxed_slice();
+        Self { keys, values: vec![[None; WAYS]; rows].into_boxed_slice(), seed }
     }
 
     /// The entry of an address, made by `fresh` when there is none.
     pub(crate) fn entry(&mut self, now: Instant, mac: MacAddr, fresh: impl FnOnce() -> T) -> Option<&mut T> {
         let index = self.index(mac);
-        let row = self.rows.get_mut(index)?;
-        let known = row.iter().position(|slot| slot.as_ref().is_some_and(|entry| entry.mac == mac));
-        let place = match known {
+        let keys = self.keys.get_mut(index)?;
+        let values = self.values.get_mut(index)?;
+        let place = match position(keys, mac) {
             Some(place) => place,
             None => {
-                let ages =
-                    row.iter().enumerate().map(|(place, slot)| (slot.as_ref().map(|e| e.touched), place));
+                let ages = keys.iter().enumerate().map(|(place, key)| (key.map(|key| key.touched), place));
                 let (_, place) = ages.min()?;
-                *row.get_mut(place)? = Some(Entry { mac, touched: now, value: fresh() });
+                *values.get_mut(place)? = Some(fresh());
                 place
             }
         };
-        let entry = row.get_mut(place)?.as_mut()?;
-        entry.touched = now;
-        Some(&mut entry.value)
+        *keys.get_mut(place)? = Some(Key { mac, touched: now });
+        values.get_mut(place)?.as_mut()
     }
 
     /// The entry of an address, without touching it.
     pub(crate) fn get(&self, mac: MacAddr) -> Option<&T> {
-        let row = self.rows.get(self.index(mac))?;
-        row.iter().flatten().find(|entry| entry.mac == mac).map(|entry| &entry.value)
+        let index = self.index(mac);
+        let place = position(self.keys.get(index)?, mac)?;
+        self.values.get(index)?.get(place)?.as_ref()
     }
 
     /// The entry of an address, to be changed without touching it.
     pub(crate) fn get_mut(&mut self, mac: MacAddr) -> Option<&mut T> {
         let index = self.index(mac);
-        let row = self.rows.get_mut(index)?;
-        row.iter_mut().flatten().find(|entry| entry.mac == mac).map(|entry| &mut entry.value)
+        let place = position(self.keys.get(index)?, mac)?;
+        self.values.get_mut(index)?.get_mut(place)?.as_mut()
     }
 
     /// Every entry.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (MacAddr, &mut T)> {
-        self.rows.iter_mut().flatten().flatten().map(|entry| (entry.mac, &mut entry.value))
+        let both = self.keys.iter().flatten().zip(self.values.iter_mut().flatten());
+        both.filter_map(|(key, value)| Some((key.as_ref()?.mac, value.as_mut()?)))
     }
 
     /// The seed is in the hash, so that nobody can choose addresses that push another out of its row.
@@ -72,8 +73,12 @@ impl<T: Copy> Table<T> {
         let mut hash = u64::from_be_bytes([0, 0, a, b, c, d, e, f]) ^ self.seed;
         hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (hash ^ (hash >> 31)) as usize & (self.rows.len() - 1)
+        (hash ^ (hash >> 31)) as usize & (self.keys.len() - 1)
     }
+}
+
+fn position(keys: &[Option<Key>; WAYS], mac: MacAddr) -> Option<usize> {
+    keys.iter().position(|key| key.as_ref().is_some_and(|key| key.mac == mac))
 }
 
 #[cfg(test)]

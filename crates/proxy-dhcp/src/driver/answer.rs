@@ -3,8 +3,8 @@
 use super::delayed::Delayed;
 use super::event::{Event, EventSink, Reason};
 use super::link::Link;
-use super::packet_socket::{BATCH, Inbox, Outbox, PacketSocket};
-use super::udp_socket::{BootServerSocket, control_buffer};
+use super::packet_socket::{Inbox, Outbox, PacketSocket};
+use super::udp_socket::{Answers, BootServerSocket, Datagrams};
 use super::{Decide, Decision};
 use crate::clients::Clients;
 use crate::reply::{Destination, Reply};
@@ -42,9 +42,8 @@ pub(super) struct Answerer {
 pub(super) struct Buffers {
     inbox: Inbox,
     outbox: Outbox,
-    datagram: Box<[u8; 2048]>,
-    control: Vec<u8>,
-    reply: Vec<u8>,
+    datagrams: Datagrams,
+    answers: Answers,
 }
 
 impl Buffers {
@@ -52,25 +51,31 @@ impl Buffers {
         Self {
             inbox: Inbox::new(),
             outbox: Outbox::new(),
-            datagram: Box::new([0; 2048]),
-            control: control_buffer(),
-            reply: Vec::with_capacity(1472),
+            datagrams: Datagrams::new(),
+            answers: Answers::new(),
         }
     }
 }
 
 impl Answerer {
-    /// A batch of frames of one link in, their replies out.
-    pub(super) fn serve_frames(&mut self, now: Instant, number: usize, link: &Link, buffers: &mut Buffers) {
-        self.serve(link, &link.dhcp, buffers, |this, frame, outbox| {
+    /// A batch of frames of one link in, their replies out; with `wait`, the first may be a little in coming. Gives
+    /// their number when each of them was a request that was answered at once, else 0.
+    pub(super) fn serve_frames(
+        &mut self,
+        number: usize,
+        link: &Link,
+        buffers: &mut Buffers,
+        wait: bool,
+    ) -> usize {
+        self.serve(link, &link.dhcp, buffers, wait, |this, now, frame, outbox| {
             this.handle_frame(now, number, link, frame, outbox);
-        });
+        })
     }
 
     /// A batch of router solicitations in, advertisements out.
-    pub(super) fn serve_routers(&mut self, now: Instant, link: &Link, buffers: &mut Buffers) {
+    pub(super) fn serve_routers(&mut self, link: &Link, buffers: &mut Buffers) {
         if let Some(socket) = &link.routers {
-            self.serve(link, socket, buffers, |this, frame, outbox| {
+            self.serve(link, socket, buffers, false, |this, now, frame, outbox| {
                 this.handle_solicitation(now, link, frame, outbox);
             });
         }
@@ -81,59 +86,68 @@ impl Answerer {
         link: &Link,
         socket: &PacketSocket,
         buffers: &mut Buffers,
-        mut take: impl FnMut(&mut Self, &[u8], &mut Outbox),
-    ) {
+        wait: bool,
+        mut take: impl FnMut(&mut Self, Instant, &[u8], &mut Outbox),
+    ) -> usize {
         let Buffers { inbox, outbox, .. } = buffers;
-        match socket.receive(inbox, |frame| take(self, frame, outbox)) {
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+        if let Err(error) = socket.receive(inbox, wait) {
+            if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) {
                 self.failed("receiving frames", link, error);
             }
-            _ => {}
+            return 0;
         }
-        if !outbox.is_empty()
+        let now = clock();
+        inbox.frames().for_each(|frame| take(self, now, frame, outbox));
+        let answered = outbox.count();
+        if answered > 0
             && let Err(error) = socket.send(outbox)
         {
             self.failed("sending frames", link, error);
         }
+        if answered == inbox.count() { answered } else { 0 }
     }
 
-    /// Up to a batch of datagrams of port 4011.
+    /// A batch of datagrams of port 4011 in, their answers out.
     pub(super) fn serve_boot_server(
         &mut self,
-        now: Instant,
         links: &[Link],
         socket: &BootServerSocket,
         buffers: &mut Buffers,
     ) {
-        let Buffers { datagram, control, reply: out, .. } = buffers;
-        for _ in 0..BATCH {
-            let received = match socket.receive(datagram.as_mut_slice(), control) {
-                Ok(Some(received)) => received,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Ok(None) | Err(_) => continue, // an ICMP error of an earlier reply: the machine asks again
-            };
+        let Buffers { datagrams, answers, .. } = buffers;
+        if socket.receive(datagrams).is_err() {
+            return; // nothing is there, or an ICMP error of an earlier answer: the machine asks again
+        }
+        let now = clock();
+        let mut last = None;
+        for (payload, received) in datagrams.datagrams() {
             let Some(link) = links.iter().find(|link| link.interface.index() == received.interface) else {
                 continue; // an interface that is not ours to serve
             };
             let interface = &link.interface;
+            last = Some(link);
             let arrival = Arrival {
                 interface: &interface.name,
                 subnets: &interface.subnets,
                 port: Port::BootServer,
                 source: received.source,
             };
-            let payload = datagram.get(..received.length).unwrap_or_default();
-            let mut error = None;
-            self.answer(now, arrival, payload, |_, reply| {
-                out.clear();
-                reply.encode(out).ok_or(Reason::TooLong)?;
-                let to = reply.destination().address();
-                error = socket.send(out, reply.server(), interface.index(), to).err();
+            self.answer(now, arrival, payload, |this, reply| {
+                if !answers.goes_with(reply.server(), interface.index())
+                    && let Err(error) = socket.send(answers)
+                {
+                    this.failed("sending from port 4011", link, error);
+                }
+                let start = answers.octets.len();
+                reply.encode(&mut answers.octets).ok_or(Reason::TooLong)?;
+                answers.push(start, reply.server(), interface.index(), reply.destination().address());
                 Ok(())
             });
-            if let Some(error) = error {
-                self.failed("sending from port 4011", link, error);
-            }
+        }
+        if let Some(link) = last.filter(|_| !answers.is_empty())
+            && let Err(error) = socket.send(answers)
+        {
+            self.failed("sending from port 4011", link, error);
         }
     }
 
@@ -297,7 +311,17 @@ impl Answerer {
         (self.events)(Event::Ignored { mac, interface, port, reason });
     }
 
+    /// When something is to be done though no packet comes.
+    pub(super) fn due(&self) -> Option<Instant> {
+        [self.delayed.due(), self.why.poll_timeout()].into_iter().flatten().min()
+    }
+
     pub(super) fn failed(&self, doing: &'static str, link: &Link, error: io::Error) {
         (self.events)(Event::Failed { doing, interface: &link.interface.name, error });
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "drivers read the clock")]
+pub(super) fn clock() -> Instant {
+    Instant::now()
 }

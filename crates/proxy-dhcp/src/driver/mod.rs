@@ -9,6 +9,7 @@ mod event;
 mod filter;
 mod interface;
 mod link;
+mod pace;
 mod packet_socket;
 mod server;
 mod udp_socket;

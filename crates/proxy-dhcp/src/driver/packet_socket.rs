@@ -1,16 +1,22 @@
 //! A packet socket on one interface: whole Ethernet frames, filtered by the kernel, taken and given in batches.
+//!
+//! The socket itself blocks, for [`PATIENCE`] at most, so that the server can wait on it alone while it is busy;
+//! every other call says that it does not want to wait.
 
 use super::interface::Interface;
-use nix::sys::socket::{MsgFlags, MultiHeaders, bind, recvmmsg, sendmmsg};
+use nix::sys::socket::{MsgFlags, MultiHeaders, bind, recv, recvmmsg, sendmmsg};
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::time::Duration;
 
 /// Frames taken or given by one system call.
 pub(super) const BATCH: usize = 64;
 /// Room for one frame; longer ones are cut, and then refused by their own length fields.
-const FRAME: usize = 2048;
+pub(super) const FRAME: usize = 2048;
+/// How long a call that waits for frames may wait; the system rounds it up to its tick.
+const PATIENCE: Duration = Duration::from_millis(1);
 
 /// ETH_P_IP.
 pub(super) const IPV4: u16 = 0x0800;
@@ -43,34 +49,30 @@ impl PacketSocket {
         receive_buffer: usize,
     ) -> io::Result<Self> {
         let protocol = Protocol::from(i32::from(protocol.to_be()));
-        let socket = Socket::new(Domain::PACKET, Type::RAW.nonblocking().cloexec(), Some(protocol))?;
+        let socket = Socket::new(Domain::PACKET, Type::RAW.cloexec(), Some(protocol))?;
         socket.attach_filter(super::filter::NOTHING)?;
         bind(socket.as_raw_fd(), &interface.link)?;
-        let mut scrap = [std::mem::MaybeUninit::<u8>::uninit(); 1];
-        while socket.recv(&mut scrap).is_ok() {}
+        socket.set_read_timeout(Some(PATIENCE))?;
+        socket.set_write_timeout(Some(PATIENCE))?;
+        while recv(socket.as_raw_fd(), &mut [0; 1], MsgFlags::MSG_DONTWAIT).is_ok() {}
         super::udp_socket::raise_receive_buffer(&socket, receive_buffer);
         socket.attach_filter(filter)?;
         Ok(Self(socket))
     }
 
-    /// Takes up to a batch of frames and hands each to `take`. Gives their number.
-    pub(super) fn receive(&self, inbox: &mut Inbox, mut take: impl FnMut(&[u8])) -> io::Result<usize> {
-        let Inbox { frames, headers } = inbox;
+    /// Takes up to a batch of frames into `inbox`; with `wait`, the first of them may be a little in coming.
+    pub(super) fn receive(&self, inbox: &mut Inbox, wait: bool) -> io::Result<()> {
+        let Inbox { frames, lengths, headers } = inbox;
+        lengths.clear();
         let mut slices = frames.each_mut().map(|frame| [IoSliceMut::new(frame.as_mut_slice())]);
-        let received = recvmmsg(self.as_raw_fd(), headers, slices.iter_mut(), MsgFlags::MSG_DONTWAIT, None)?;
-        let mut count = 0;
-        for message in received {
-            count += 1;
-            let length = message.bytes;
-            if let Some(frame) = message.iovs().next() {
-                take(frame.get(..length).unwrap_or(frame));
-            }
-        }
-        Ok(count)
+        let flags = if wait { MsgFlags::MSG_WAITFORONE } else { MsgFlags::MSG_DONTWAIT };
+        let received = recvmmsg(self.as_raw_fd(), headers, slices.iter_mut(), flags, None)?;
+        lengths.extend(received.map(|message| message.bytes));
+        Ok(())
     }
 
-    /// Gives all frames of a batch to the interface. Gives the number that went out.
-    pub(super) fn send(&self, outbox: &mut Outbox) -> io::Result<usize> {
+    /// Gives all frames of a batch to the interface.
+    pub(super) fn send(&self, outbox: &mut Outbox) -> io::Result<()> {
         let Outbox { octets, frames, headers } = outbox;
         let count = frames.len();
         let mut sent = 0;
@@ -96,19 +98,35 @@ impl PacketSocket {
         }
         frames.clear();
         octets.clear();
-        Ok(sent)
+        Ok(())
     }
 }
 
-/// Room for one batch of frames.
+/// One batch of frames.
 pub(super) struct Inbox {
     frames: Box<[[u8; FRAME]; BATCH]>,
+    lengths: Vec<usize>,
     headers: MultiHeaders<()>,
 }
 
 impl Inbox {
     pub(super) fn new() -> Self {
-        Self { frames: Box::new([[0; FRAME]; BATCH]), headers: MultiHeaders::preallocate(BATCH, None) }
+        Self {
+            frames: Box::new([[0; FRAME]; BATCH]),
+            lengths: Vec::with_capacity(BATCH),
+            headers: MultiHeaders::preallocate(BATCH, None),
+        }
+    }
+
+    /// The frames that were taken last.
+    pub(super) fn frames(&self) -> impl Iterator<Item = &[u8]> {
+        let frames = self.frames.iter().zip(&self.lengths);
+        frames.map(|(frame, length)| frame.get(..*length).unwrap_or(frame))
+    }
+
+    /// How many they are.
+    pub(super) fn count(&self) -> usize {
+        self.lengths.len()
     }
 }
 
@@ -133,7 +151,8 @@ impl Outbox {
         self.frames.push(start..self.octets.len());
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.frames.is_empty()
+    /// How many frames wait.
+    pub(super) fn count(&self) -> usize {
+        self.frames.len()
     }
 }

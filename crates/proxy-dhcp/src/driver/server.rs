@@ -1,10 +1,11 @@
 //! The server: its sockets, its one thread, and the handle that changes its policy while it runs.
 
-use super::answer::{Answerer, Buffers};
+use super::answer::{Answerer, Buffers, clock};
 use super::changes::Changes;
 use super::delayed::Delayed;
 use super::event::EventSink;
 use super::link::Link;
+use super::pace::Pace;
 use super::udp_socket::{BootServerSocket, occupy_dhcp_port};
 use super::{Decide, DriverError, ServerConfig};
 use crate::clients::Clients;
@@ -19,10 +20,12 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Machines whose boot is followed at a time.
 const FOLLOWED: usize = 4096;
+/// How long the server stays with a busy interface before it looks at the others again.
+const STAY: Duration = Duration::from_millis(2);
 
 /// A server with its sockets open.
 #[derive(Debug)]
@@ -145,14 +148,13 @@ impl Server {
             .chain(routers)
             .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
             .collect();
+        let mut pace = Pace::default();
         loop {
-            let due = [answerer.delayed.due(), answerer.why.poll_timeout()].into_iter().flatten().min();
-            match poll(&mut waiting, timeout(due)) {
+            match poll(&mut waiting, timeout(answerer.due())) {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno.into()),
             }
-            let now = clock();
-            answerer.responder = self.current.current();
+            self.renew(answerer);
             let mut ready = waiting.iter().map(|one| one.any().unwrap_or(true));
             let mut next = || ready.next() == Some(true);
             let (ended, changed) = (next(), next());
@@ -160,21 +162,60 @@ impl Server {
                 return Ok(!ended);
             }
             if next() {
-                answerer.serve_boot_server(now, links, boot_server, buffers);
+                answerer.serve_boot_server(links, boot_server, buffers);
             }
+            let mut busy = None::<(usize, &Link)>;
             for (number, link) in links.iter().enumerate() {
-                if next() {
-                    answerer.serve_frames(now, number, link, buffers);
+                if next() && answerer.serve_frames(number, link, buffers, false) > 0 {
+                    busy = Some((number, link));
                 }
             }
             for link in links.iter().filter(|link| link.routers.is_some()) {
                 if next() {
-                    answerer.serve_routers(now, link, buffers);
+                    answerer.serve_routers(link, buffers);
                 }
             }
+            if let Some((number, link)) = busy {
+                self.stay(answerer, buffers, &mut pace, number, link);
+            }
+            let now = clock();
             answerer.send_delayed(now, links, buffers);
             answerer.tell_findings(now);
         }
+    }
+
+    /// Where requests come one behind the other, they are awaited on their own socket for a moment, which saves the
+    /// call that watches all sockets, one of three. Whatever else happens meanwhile waits for [`STAY`] and a tick.
+    fn stay(
+        &self,
+        answerer: &mut Answerer,
+        buffers: &mut Buffers,
+        pace: &mut Pace,
+        number: usize,
+        link: &Link,
+    ) {
+        let start = clock();
+        let (until, mut total, mut count) = (start + STAY, 0, 1);
+        while answerer.due().is_none_or(|due| due > until) {
+            if let Some(pause) = pace.pause(count) {
+                std::thread::sleep(pause);
+            }
+            self.renew(answerer);
+            count = answerer.serve_frames(number, link, buffers, true);
+            if count == 0 {
+                return;
+            }
+            total += count;
+            let now = clock();
+            if now >= until {
+                return pace.learn(now, total, now - start);
+            }
+        }
+    }
+
+    /// Takes another policy, where there is one.
+    fn renew(&self, answerer: &mut Answerer) {
+        answerer.responder = self.current.current();
     }
 }
 
@@ -183,9 +224,4 @@ fn timeout(due: Option<Instant>) -> PollTimeout {
     let Some(due) = due else { return PollTimeout::NONE };
     let left = due.saturating_duration_since(clock()).as_millis().saturating_add(1);
     PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
-}
-
-#[expect(clippy::disallowed_methods, reason = "drivers read the clock")]
-fn clock() -> Instant {
-    Instant::now()
 }
