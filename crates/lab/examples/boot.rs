@@ -44,6 +44,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             name: format!("{}{number}", key.trim_end_matches('=')),
             firmware,
             memory: 512,
+            disk: None,
         };
         machines.extend((1..=number(key)).map(named));
     }

@@ -115,8 +115,11 @@ async fn start_one(
     let name = &machine.spec.name;
     let server =
         BmcServer::from_socket(socket, config).map_err(LabError::io(format!("start the BMC of {name}")))?;
-    let devices =
-        BootDevices { pxe: vec![machine.network_boot_device().to_owned()], ..BootDevices::default() };
+    let devices = BootDevices {
+        pxe: vec![machine.network_boot_device().to_owned()],
+        disk: machine.spec.disk.iter().map(|_| "disk".to_owned()).collect(),
+        ..BootDevices::default()
+    };
     let chassis = QmpMachine::connect(&machine.qmp, devices).await;
     let chassis = chassis.map_err(|error| LabError::Config(format!("the BMC of {name}: {error}")))?;
     Ok((server, chassis))

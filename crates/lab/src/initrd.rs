@@ -12,6 +12,35 @@ use crate::process::run;
 
 /// What the machines' network cards need; their dependencies are read from the modules themselves.
 const MODULES: [&str; 3] = ["e1000", "virtio_pci", "virtio_net"];
+/// What machines with a disk need beside them: the disk, UEFI's variables, their own BMC.
+const DISK_MODULES: [&str; 3] = ["virtio_blk", "efivarfs", "ipmi_si"];
+
+/// Which system starts from the initrd.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum System {
+    /// From the network: the agent does what the kernel's arguments say.
+    Network {
+        /// Whether some machine has a disk.
+        disks: bool,
+    },
+    /// From the disk that an agent has written: it registers.
+    Disk,
+}
+
+/// The host name of a system that runs from a disk.
+pub const DISK_HOSTNAME: &str = "lab-disk";
+
+/// What the system does once it has a lease.
+const FROM_NETWORK: &str = "\
+kpc-agent || echo \"kpc-agent: ended with $?\"
+";
+const FROM_DISK: &str = "\
+echo lab-disk > /proc/sys/kernel/hostname
+for word in $(cat /proc/cmdline); do
+    case $word in kpc.marker=*) echo \"kpc-lab: booted from disk, marker ${word#kpc.marker=}, host $(hostname)\";; esac
+done
+until kpc-agent register; do sleep 5; done
+";
 
 /// Process 1. The kernel has no network driver built in, and no address until a lease is there.
 const INIT: &str = "#!/bin/sh
@@ -38,9 +67,8 @@ until udhcpc -i \"$card\" -s /bin/lease -n -q -t 20 -T 1 -A 1 >/dev/null 2>&1; d
     echo \"kpc-lab: no lease on $card, asking again\"
 done
 echo \"kpc-lab: up $(cut -d' ' -f1 /proc/uptime) s, lease $(cat /run/lease)\"
-kpc-agent || echo \"kpc-agent: ended with $?\"
-while true; do sleep 3600; done
 ";
+const STAYS: &str = "while true; do sleep 3600; done\n";
 
 /// What udhcpc calls with a lease in its environment.
 const LEASE: &str = "#!/bin/sh
@@ -82,13 +110,14 @@ const APPLETS: &[&str] = &[
     "seq",
     "usleep",
     "cut",
+    "blockdev",
 ];
 
 /// Builds the archive.
 ///
 /// # Errors
 /// [`LabError`] naming the part that cannot be read, or the module that does not exist.
-pub fn build(parts: &Parts) -> Result<Vec<u8>> {
+pub fn build(parts: &Parts, system: System) -> Result<Vec<u8>> {
     let mut archive = Archive::new();
     for directory in ["bin", "dev", "etc", "lib", "lib/modules", "proc", "sys", "run", "tmp", "root", "var"] {
         archive.directory(directory);
@@ -96,7 +125,12 @@ pub fn build(parts: &Parts) -> Result<Vec<u8>> {
     // Before devtmpfs is mounted, /init's output needs a console.
     archive.character_device("dev/console", 0o600, 5, 1);
     archive.character_device("dev/null", 0o666, 1, 3);
-    archive.file("init", 0o755, INIT.as_bytes());
+    let (does, more) = match system {
+        System::Network { disks: false } => (FROM_NETWORK, &DISK_MODULES[..0]),
+        System::Network { disks: true } => (FROM_NETWORK, &DISK_MODULES[..]),
+        System::Disk => (FROM_DISK, &DISK_MODULES[..1]),
+    };
+    archive.file("init", 0o755, [INIT, does, STAYS].concat().as_bytes());
     archive.file("bin/lease", 0o755, LEASE.as_bytes());
     archive.file("bin/busybox", 0o755, &read(&parts.busybox)?);
     for applet in APPLETS {
@@ -105,7 +139,7 @@ pub fn build(parts: &Parts) -> Result<Vec<u8>> {
     archive.file("bin/kpc-agent", 0o755, &read(&parts.agent)?);
     let index = ModuleIndex::read(&parts.modules)?;
     let mut order = Vec::new();
-    for module in MODULES {
+    for module in MODULES.iter().chain(more) {
         index.resolve(module, &mut order)?;
     }
     let mut names = String::new();

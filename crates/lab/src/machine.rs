@@ -28,13 +28,38 @@ pub struct MachineSpec {
     pub firmware: Firmware,
     /// Memory in MiB; 512 is enough for a kernel with a small initrd.
     pub memory: u32,
+    /// A disk behind the network in the boot order, and a BMC that the guest itself can ask.
+    pub disk: Option<DiskSpec>,
+}
+
+/// A virtual disk.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DiskSpec {
+    /// What the guest reads as its serial number: at most 20 octets (VirtIO 1.2 §5.2.6.1).
+    pub serial: String,
+    /// Its size.
+    pub octets: u64,
+    /// Whether somebody's filesystem lies on it; else it is empty.
+    pub holds_data: bool,
+    /// Octets that it takes in a second; `None`: what the host takes.
+    pub write_limit: Option<u64>,
+}
+
+impl DiskSpec {
+    /// Empty, large enough for the lab's image.
+    #[must_use]
+    pub fn empty(serial: impl Into<String>) -> Self {
+        Self { serial: serial.into(), octets: 64 << 20, holds_data: false, write_limit: None }
+    }
 }
 
 impl MachineSpec {
     /// `lab-01`, `lab-02`, … with one firmware.
     #[must_use]
     pub fn numbered(count: u8, firmware: Firmware) -> Vec<Self> {
-        (1..=count).map(|number| Self { name: format!("lab-{number:02}"), firmware, memory: 512 }).collect()
+        (1..=count)
+            .map(|number| Self { name: format!("lab-{number:02}"), firmware, memory: 512, disk: None })
+            .collect()
     }
 }
 
@@ -55,6 +80,8 @@ pub struct Machine {
     pub qmp: PathBuf,
     /// What it prints to its serial port.
     pub serial: PathBuf,
+    /// The octets of its disk, where it has one.
+    pub disk: PathBuf,
 }
 
 impl Machine {
@@ -69,6 +96,7 @@ impl Machine {
             bmc: network::bmc_address(index),
             qmp: sockets.join(format!("{index}.qmp")),
             serial: file("serial.log"),
+            disk: dir.with_file_name("disks").join(format!("{}.img", spec.name)),
             spec,
         }
     }

@@ -16,16 +16,17 @@ const ISOLINUX_CFG: &[u8] = b"DEFAULT lab\nLABEL lab\n KERNEL ipxe.krn\n INITRD 
 
 /// The script of the medium. The class makes the proxy see a PXE client that is not iPXE; it is cleared before the
 /// next stage, which would inherit it and be sent round once more. A proxy that answers by menu alone gives no file
-/// name: then iPXE's own `autoboot` reads the menu.
+/// name: then iPXE's own `autoboot` reads the menu. Where nobody offers anything, or the loader is refused, the medium
+/// leaves for the firmware's next device.
 const SCRIPT: &[u8] = b"#!ipxe
 set user-class Lab
 ifconf --configurator dhcp net0 || reboot
 isset ${filename} || goto menu
 clear user-class
 echo lab: loader tftp://${next-server}/${filename}
-chain tftp://${next-server}/${filename} || reboot
+chain tftp://${next-server}/${filename} || exit
 :menu
-autoboot || reboot
+autoboot || exit
 ";
 
 /// Reads the package's image at `from` and writes the lab's medium to `to`.

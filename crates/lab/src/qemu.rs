@@ -58,6 +58,8 @@ pub fn command(parts: &Parts, machine: &Machine, files: Files<'_>, accelerator: 
                 .arg("-drive")
                 .arg(format!("if=none,id=cd,media=cdrom,format=raw,readonly=on,file={medium}"));
             command.args(["-device", "ide-cd,id=medium,drive=cd,bootindex=1"]);
+            // Where nothing boots, the firmware starts over at once instead of in a minute.
+            command.args(["-boot", "reboot-timeout=1000"]);
         }
         Firmware::BiosRom => {
             command.args(["-machine", "pc,graphics=off"]);
@@ -77,6 +79,19 @@ pub fn command(parts: &Parts, machine: &Machine, files: Files<'_>, accelerator: 
                 .arg(format!("virtio-net-pci,id=nic,netdev=net,mac={mac},romfile=,bootindex=1"));
             command.args(["-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=n"]);
         }
+    }
+    if let Some(disk) = &machine.spec.disk {
+        let file = escape(&machine.disk);
+        // Nobody needs the disk of a lab after a crash of its host.
+        let limit =
+            disk.write_limit.map(|limit| format!(",throttling.bps-write={limit}")).unwrap_or_default();
+        command.arg("-drive").arg(format!("if=none,id=octets,format=raw,cache=unsafe,file={file}{limit}"));
+        let serial = &disk.serial;
+        command
+            .arg("-device")
+            .arg(format!("virtio-blk-pci,id=disk,drive=octets,serial={serial},bootindex=2"));
+        command.arg("-device").arg(format!("ipmi-bmc-sim,id=bmc,guid={}", machine.uuid));
+        command.args(["-device", "isa-ipmi-kcs,bmc=bmc"]);
     }
     command
 }

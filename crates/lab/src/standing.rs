@@ -8,6 +8,7 @@ use crate::capture::Capture;
 use crate::console::Console;
 use crate::dir;
 use crate::error::{LabError, Result};
+use crate::initrd::{self, System};
 use crate::kvm;
 use crate::machine::{Firmware, Machine, MachineSpec};
 use crate::network::{Attachment, BRIDGE, MAX_MACHINES, Network, pump_name};
@@ -15,7 +16,7 @@ use crate::parts::Parts;
 use crate::process::Process;
 use crate::pump::Pump;
 use crate::qemu::{self, Accelerator, Files};
-use crate::{initrd, lease_server, medium};
+use crate::{disk_image, lease_server, medium};
 
 /// How long QEMU may take to open its machine protocol.
 const QMP_PATIENCE: Duration = Duration::from_secs(20);
@@ -59,12 +60,12 @@ impl Lab {
         let count = count.ok_or_else(|| {
             LabError::Config(format!("{} machines: a lab has {MAX_MACHINES} at most", config.machines.len()))
         })?;
-        for kind in ["logs", "tftp", "assets"] {
+        for kind in ["logs", "tftp", "assets", "disks"] {
             let path = dir.join(kind);
             std::fs::create_dir_all(&path).map_err(LabError::io(format!("make {}", path.display())))?;
         }
         let sockets = dir::private_sockets(dir)?;
-        lay_out_files(parts, dir)?;
+        lay_out_files(config)?;
         let accelerator = kvm::choose(parts, dir)?;
         let attachment = Attachment::choose()?;
         let network = Network::up(count, attachment)?;
@@ -85,6 +86,9 @@ impl Lab {
         };
         for (index, spec) in (0_u8..).zip(&config.machines) {
             let machine = Machine::new(index, spec.clone(), &logs, &sockets);
+            if let Some(disk) = &spec.disk {
+                disk_image::blank(parts, &machine.disk, disk)?;
+            }
             let stream = (attachment == Attachment::Stream).then(|| sockets.join(format!("{index}.net")));
             if let Some(path) = &stream {
                 lab.pumps.push(Pump::start(&pump_name(index), path)?);
@@ -211,16 +215,22 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     )))
 }
 
-/// The boot medium, the loaders, the kernel and the initrd.
-fn lay_out_files(parts: &Parts, dir: &Path) -> Result<()> {
+/// The boot medium, the loaders, the kernel, the initrd, and the image for disks.
+fn lay_out_files(config: &LabConfig) -> Result<()> {
+    let LabConfig { dir, parts, machines, .. } = config;
     for loader in ["undionly.kpxe", "snponly.efi"] {
         copy(&parts.loaders.join(loader), &dir.join("tftp").join(loader))?;
     }
     copy(&parts.kernel, &dir.join("assets/vmlinuz"))?;
     medium::write(&parts.ipxe_iso, &dir.join("medium.iso"))?;
     let initrd = dir.join("assets/initrd.img");
-    std::fs::write(&initrd, initrd::build(parts)?)
-        .map_err(LabError::io(format!("write {}", initrd.display())))
+    let disks = machines.iter().any(|machine| machine.disk.is_some());
+    std::fs::write(&initrd, initrd::build(parts, System::Network { disks })?)
+        .map_err(LabError::io(format!("write {}", initrd.display())))?;
+    if disks {
+        disk_image::write(parts, &dir.join("disks"), &dir.join("assets").join(disk_image::ASSET))?;
+    }
+    Ok(())
 }
 
 fn start(

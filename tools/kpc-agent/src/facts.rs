@@ -1,6 +1,7 @@
 //! What the machine says of itself: SMBIOS through sysfs, network cards, addresses.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -21,10 +22,10 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// Reads them now.
-    pub(crate) fn read() -> Self {
+    /// Reads them now; `sys` is where the kernel shows devices.
+    pub(crate) fn read(sys: &Path) -> Self {
         let dmi = |name: &str| {
-            let text = fs::read_to_string(format!("/sys/class/dmi/id/{name}")).unwrap_or_default();
+            let text = fs::read_to_string(sys.join("class/dmi/id").join(name)).unwrap_or_default();
             text.trim().to_owned()
         };
         Self {
@@ -32,13 +33,13 @@ impl Facts {
             serial: dmi("product_serial"),
             vendor: dmi("sys_vendor"),
             product: dmi("product_name"),
-            interfaces: interfaces(&addresses()),
+            interfaces: interfaces(sys, &addresses()),
         }
     }
 }
 
-fn interfaces(addresses: &str) -> Vec<Value> {
-    let mut names: Vec<String> = fs::read_dir("/sys/class/net")
+fn interfaces(sys: &Path, addresses: &str) -> Vec<Value> {
+    let mut names: Vec<String> = fs::read_dir(sys.join("class/net"))
         .into_iter()
         .flatten()
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
@@ -48,7 +49,8 @@ fn interfaces(addresses: &str) -> Vec<Value> {
     names
         .iter()
         .map(|name| {
-            let mac = fs::read_to_string(format!("/sys/class/net/{name}/address")).unwrap_or_default();
+            let mac =
+                fs::read_to_string(sys.join("class/net").join(name).join("address")).unwrap_or_default();
             json!({ "name": name, "mac": mac.trim(), "addresses": of_interface(addresses, name) })
         })
         .collect()

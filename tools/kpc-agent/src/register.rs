@@ -26,7 +26,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         serde_json::from_slice::<Value>(&octets)
             .map_err(|error| format!("the credentials are no JSON: {error}"))
     });
-    match credentials.and_then(|credentials| register(&credentials, std::thread::sleep)) {
+    match credentials.and_then(|credentials| register(args, &credentials, std::thread::sleep)) {
         Ok(name) => {
             say(format!("registered as {name}"));
             ExitCode::SUCCESS
@@ -38,13 +38,13 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     }
 }
 
-fn register(credentials: &Value, pause: fn(Duration)) -> Result<String, String> {
+fn register(args: &Args, credentials: &Value, pause: fn(Duration)) -> Result<String, String> {
     let text = |field: &str| credentials.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (url, key, claim) = (text("server"), text("key"), text("claim"));
     if url.is_empty() || key.is_empty() {
         return Err("the credentials name no `server` or no `key`".to_owned());
     }
-    let facts = Facts::read();
+    let facts = Facts::read(&args.places.sys);
     let hostname = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let mut registration = json!({
         "key": key,

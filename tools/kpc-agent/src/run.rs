@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         warn("no kpc.server= and kpc.claim=: not registered");
         return stay(args);
     };
-    let facts = Facts::read();
+    let facts = Facts::read(&args.places.sys);
     let files: Map<String, Value> = files.into_iter().map(|(path, hex)| (path, Value::String(hex))).collect();
     let registration = json!({
         "claim": claim,

@@ -147,7 +147,7 @@ fn inventory(places: &Places, server: &Server) -> Result<Vec<Disk>, String> {
                 "kind": disk.kind.word(), "signatures": signatures })
         })
         .collect();
-    let facts = Facts::read();
+    let facts = Facts::read(&places.sys);
     let bmc = own_bmc(&places.sys);
     let mut report = server.report("inventory", &format!("{} disks", disks.len()));
     let smbios = json!({ "uuid": facts.uuid, "serial": facts.serial, "vendor": facts.vendor, "product": facts.product });
