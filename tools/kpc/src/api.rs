@@ -18,6 +18,89 @@ pub(crate) struct AddMachine {
     /// Its BMC, `ADDRESS` or `ADDRESS:PORT`.
     #[serde(default)]
     pub(crate) bmc: Option<String>,
+    /// Its chassis' serial.
+    #[serde(default)]
+    pub(crate) serial: Option<String>,
+    /// Where it stands.
+    #[serde(default)]
+    pub(crate) rack: Option<String>,
+    /// Its groups in the inventory.
+    #[serde(default)]
+    pub(crate) roles: Vec<String>,
+}
+
+/// One BMC of `POST /v1/bmc`: what a scan logged in at.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Scanned {
+    /// The BMC's address.
+    pub(crate) address: std::net::IpAddr,
+    /// Its UDP port.
+    pub(crate) port: u16,
+    /// The login that it took.
+    pub(crate) login: crate::bmc::logins::Login,
+    /// The system GUID that it showed, as a UUID.
+    pub(crate) guid: Option<String>,
+    /// The serial in its FRU data.
+    pub(crate) serial: Option<String>,
+    /// The machine's name; `None`: by the rule.
+    pub(crate) name: Option<String>,
+    /// The naming rule, `kpc-{}`.
+    pub(crate) naming: String,
+    /// Where it stands.
+    pub(crate) rack: Option<String>,
+}
+
+/// `POST /v1/rename`.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rename {
+    /// Its name now.
+    pub(crate) from: String,
+    /// Its name from then on.
+    pub(crate) to: String,
+}
+
+/// `POST /v1/replace`.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Replace {
+    /// The name that stays; what it names now is retired.
+    pub(crate) old: String,
+    /// The machine that gets it.
+    pub(crate) new: String,
+}
+
+/// `POST /v1/disk`.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Disk {
+    /// The machine.
+    pub(crate) name: String,
+    /// Its disk's serial; `None`: the profile's rule chooses.
+    pub(crate) serial: Option<String>,
+}
+
+/// `POST /v1/var`.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Var {
+    /// `group:G` or `host:H`.
+    pub(crate) scope: String,
+    /// The variable.
+    pub(crate) key: String,
+    /// Its value with its JSON type; `None` unsets it.
+    pub(crate) value: Option<serde_json::Value>,
+}
+
+/// `POST /v1/adopt-unknown`.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AdoptUnknown {
+    /// The address that was heard.
+    pub(crate) mac: String,
+    /// The name that it gets; `None`: `node-N`.
+    pub(crate) name: Option<String>,
 }
 
 /// `POST /v1/plan` and `POST /v1/provision`.

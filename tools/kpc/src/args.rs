@@ -1,6 +1,15 @@
 //! What was typed. [`crate::config`] turns it into what will happen; nothing later reads flags or the environment.
 
+mod look;
+mod setup;
+
 use std::path::PathBuf;
+
+pub(crate) use look::{
+    Completions, Console, Copy, Discover, Disk, DiskSet, Doctor, Events, MachineImport, MachineRename,
+    MachineReplace, Patient, Var, VarSet, VarUnset, Why,
+};
+pub(crate) use setup::{Assets, AssetsAdd, AssetsVerify, Bmc, BmcScan, Init};
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
@@ -10,7 +19,9 @@ pub(crate) const DEFAULT_CONFIG: &str = "/etc/kpc/kpc.toml";
 
 const EXAMPLES: &str = "\
 Examples:
-  kpc serve --config /etc/kpc/kpc.toml         start the server (systemd does this after installation)
+  kpc init                                     sets this host up: configuration, keys, loaders, units; starts the server
+  kpc assets add debian --from images          images for the machines, signatures and digests checked
+  kpc bmc scan 10.100.0.0/24 --credentials bmc.toml --save
   kpc machine add rack1-01 --mac 52:54:00:00:00:21 --bmc 10.100.0.21
   kpc provision rack1-01 --profile live --watch
   kpc reinstall rack1-01 --profile worker      the same for a machine that is registered already, by its name only
@@ -49,6 +60,9 @@ impl Arguments {
             Verb::Power(power) if power.hard && power.action != PowerAction::Off => {
                 Err("--hard goes with `kpc power off`; the other actions are hard by themselves")
             }
+            Verb::Lab(Lab::Up(up)) if !up.no_vm && up.machines > 32 => {
+                Err("at most 32 virtual machines; --no-vm simulates up to 4000")
+            }
             _ => Ok(()),
         }
     }
@@ -86,6 +100,14 @@ pub(crate) enum LogFormat {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
+    /// Set this host up: configuration, keys, loaders, units. A second run replaces nothing.
+    Init(Init),
+    /// Operating systems' images: fetched, checked, served.
+    #[command(subcommand)]
+    Assets(Assets),
+    /// BMCs by the range.
+    #[command(subcommand)]
+    Bmc(Bmc),
     /// Run the server: proxy DHCP, TFTP, machines' HTTP, operators' API and page.
     Serve(Serve),
     /// Add or change machines.
@@ -114,6 +136,30 @@ pub(crate) enum Verb {
     Inventory(Inventory),
     /// Machines' power, by IPMI.
     Power(Power),
+    /// A machine's serial console, by its BMC.
+    Console(Console),
+    /// What a machine would get now and why, without the machine.
+    Why(Why),
+    /// What is wrong with groups, profiles, templates and assets.
+    Check(Listing),
+    /// What happened, and what happens.
+    Events(Events),
+    /// Machines that are not ours, as they are heard.
+    Discover(Discover),
+    /// Inventory variables.
+    #[command(subcommand)]
+    Var(Var),
+    /// Machines' disks.
+    #[command(subcommand)]
+    Disk(Disk),
+    /// Copy the server's store to a file.
+    Backup(Copy),
+    /// Make the store from a copy, while the server stands still. Every order that was open is void then.
+    Restore(Copy),
+    /// What would go wrong on this host, or on this node.
+    Doctor(Doctor),
+    /// A shell's completions.
+    Completions(Completions),
     /// A lab of virtual machines with real firmware and virtual BMCs.
     #[command(subcommand)]
     Lab(Lab),
@@ -138,6 +184,12 @@ pub(crate) struct Serve {
 pub(crate) enum Machine {
     /// Make a machine known by its identifiers.
     Add(MachineAdd),
+    /// Make many known, from a CSV file.
+    Import(MachineImport),
+    /// Give a machine another name.
+    Rename(MachineRename),
+    /// New hardware takes the place of old: its name, groups, rack and variables.
+    Replace(MachineReplace),
     /// Take a machine out of service; its orders end.
     Retire(Selected),
 }
@@ -157,6 +209,15 @@ pub(crate) struct MachineAdd {
     /// The BMC's address, with `:PORT` where it is not 623.
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) bmc: Option<String>,
+    /// Its chassis' serial.
+    #[arg(long, value_name = "SERIAL")]
+    pub(crate) serial: Option<String>,
+    /// Where it stands.
+    #[arg(long, value_name = "RACK")]
+    pub(crate) rack: Option<String>,
+    /// Its groups in the inventory (repeatable, or separated by commas).
+    #[arg(long = "role", value_name = "ROLE", value_delimiter = ',')]
+    pub(crate) roles: Vec<String>,
     /// Print the answer as JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -278,7 +339,14 @@ pub(crate) struct Watch {
 
 /// `kpc inventory`.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
+#[group(id = "form", required = true, multiple = false, args = ["list", "host", "static_file", "write", "known_hosts", "reservations"])]
+#[command(after_help = "\
+Examples:
+  kpc inventory --list                              what Ansible's inventory scripts print
+  kpc inventory --static > inventory.yml            the same as a file
+  kpc inventory --write /etc/kolla                  inventory/, globals.d/50-kpc.yml, known_hosts for kolla-ansible
+  kpc inventory --reservations kea                  for a DHCP server that can be changed
+")]
 pub(crate) struct Inventory {
     /// The whole inventory, as Ansible asks for it.
     #[arg(long)]
@@ -286,6 +354,44 @@ pub(crate) struct Inventory {
     /// One host's variables.
     #[arg(long, value_name = "HOST")]
     pub(crate) host: Option<String>,
+    /// The whole inventory as a static file.
+    #[arg(long = "static")]
+    pub(crate) static_file: bool,
+    /// Write what kolla-ansible takes into this folder; files that were changed by hand are kept.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) write: Option<PathBuf>,
+    /// SSH's known_hosts, from the keys that machines registered with.
+    #[arg(long)]
+    pub(crate) known_hosts: bool,
+    /// Each machine's address, as lines for this DHCP server.
+    #[arg(long, value_enum, value_name = "SERVER")]
+    pub(crate) reservations: Option<Reservations>,
+    /// Also machines that are not registered (Ansible will wait for them).
+    #[arg(long)]
+    pub(crate) all_states: bool,
+    /// With --write: kolla's internal address.
+    #[arg(long, value_name = "ADDRESS", requires = "write")]
+    pub(crate) vip: Option<std::net::IpAddr>,
+    /// With --write: the nodes' interface to the outside.
+    #[arg(long, value_name = "IF", requires = "write")]
+    pub(crate) external_interface: Option<String>,
+    /// With --write: the registry of kolla's images, HOST:PORT.
+    #[arg(long, value_name = "HOST:PORT", requires = "write")]
+    pub(crate) registry: Option<String>,
+    /// With --registry: it speaks no TLS.
+    #[arg(long, requires = "registry")]
+    pub(crate) insecure_registry: bool,
+}
+
+/// A DHCP server's language.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Reservations {
+    /// ISC dhcpd.
+    Isc,
+    /// Kea's DHCPv4 server.
+    Kea,
+    /// dnsmasq.
+    Dnsmasq,
 }
 
 /// `kpc power`.
@@ -342,57 +448,21 @@ pub(crate) enum Lab {
     Down(LabDown),
 }
 
-/// A machine of the lab as typed.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct MachineKind {
-    pub(crate) text: String,
-    pub(crate) firmware: lab::Firmware,
-    /// Its disk, still without a serial number.
-    pub(crate) disk: Option<lab::DiskSpec>,
-}
-
-impl std::str::FromStr for MachineKind {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (firmware, disk) = text.split_once(':').map_or((text, None), |(one, two)| (one, Some(two)));
-        let firmware = match firmware {
-            "bios" => lab::Firmware::BiosMedium,
-            "rom" => lab::Firmware::BiosRom,
-            "uefi" => lab::Firmware::Uefi,
-            _ => return Err("write bios, rom or uefi, and :disk, :slow or :data behind it".to_owned()),
-        };
-        let empty = lab::DiskSpec::empty("");
-        let disk = match disk {
-            None => None,
-            Some("disk") => Some(empty),
-            Some("slow") => Some(lab::DiskSpec { write_limit: Some(4 << 20), ..empty }),
-            Some("data") => Some(lab::DiskSpec { holds_data: true, ..empty }),
-            Some(_) => return Err("behind the firmware only :disk, :slow or :data".to_owned()),
-        };
-        Ok(Self { text: text.to_owned(), firmware, disk })
-    }
-}
-
 /// `kpc lab up`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct LabUp {
     /// How many machines.
-    #[arg(short = 'n', long = "machines", default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=32))]
-    pub(crate) machines: u8,
+    #[arg(short = 'n', long = "machines", default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4000))]
+    pub(crate) machines: u16,
+    /// Simulated machines instead of virtual ones: they speak the real protocols on real sockets and execute nothing.
+    #[arg(long, conflicts_with_all = ["uefi", "rom"])]
+    pub(crate) no_vm: bool,
     /// UEFI machines (OVMF) whose own PXE client loads snponly.efi.
     #[arg(long, conflicts_with = "rom")]
     pub(crate) uefi: bool,
     /// BIOS machines that boot the bare iPXE ROM of their network card.
     #[arg(long)]
     pub(crate) rom: bool,
-    /// Give each machine an empty disk and install it: an agent writes the lab's image, the machine registers from it.
-    #[arg(long)]
-    pub(crate) install: bool,
-    /// A machine, as often as given, in place of -n, --uefi and --rom: bios, rom or uefi; with `:disk` an empty disk,
-    /// with `:slow` one that takes 4 MiB in a second, with `:data` one that holds somebody's.
-    #[arg(long = "machine", value_name = "KIND", conflicts_with_all = ["machines", "uefi", "rom"])]
-    pub(crate) kinds: Vec<MachineKind>,
     /// Leave the machines powered off.
     #[arg(long)]
     pub(crate) no_provision: bool,
@@ -408,8 +478,7 @@ pub(crate) struct LabUp {
     /// The port of the page on the host's 127.0.0.1 (0: any free one).
     #[arg(long, default_value_t = 0, value_name = "PORT")]
     pub(crate) port: u16,
-    /// With --once: run this shell command inside the lab's deploy host when all machines are registered, with
-    /// --no-provision at once, and end as it ends. It finds KPC_SOCKET, KPC_LAB_DIR and KPC_SERVE_PID set.
+    /// Run this shell command inside the lab's deploy host once all machines are registered (KPC_SOCKET is set).
     #[arg(long, value_name = "COMMAND")]
     pub(crate) exec: Option<String>,
 }
@@ -455,7 +524,8 @@ fn seconds(text: &str) -> Result<std::time::Duration, String> {
         "ms" => Ok(std::time::Duration::from_millis(count)),
         "s" => Ok(std::time::Duration::from_secs(count)),
         "m" => Ok(std::time::Duration::from_secs(count.saturating_mul(60))),
-        _ => Err(format!("`{text}`: the unit is ms, s or m")),
+        "h" => Ok(std::time::Duration::from_secs(count.saturating_mul(3600))),
+        _ => Err(format!("`{text}`: the unit is ms, s, m or h")),
     }
 }
 
@@ -509,7 +579,7 @@ mod tests {
         assert_eq!(seconds("5s"), Ok(std::time::Duration::from_secs(5)));
         assert_eq!(seconds("250ms"), Ok(std::time::Duration::from_millis(250)));
         assert_eq!(seconds("3"), Ok(std::time::Duration::from_secs(3)));
-        assert!(seconds("3h").is_err());
+        assert!(seconds("3d").is_err());
         assert!(seconds("fast").is_err());
     }
 }

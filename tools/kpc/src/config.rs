@@ -1,6 +1,7 @@
 //! `kpc.toml`: what will happen, read once. A fault names the file, the line and the remedy.
 
 mod install;
+mod racks;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,6 +11,9 @@ use serde::Deserialize;
 
 use crate::args::{Common, DEFAULT_CONFIG};
 pub(crate) use install::{BootOrder, Install, is_digest};
+
+/// The server's folder where none is named.
+pub(crate) const DEFAULT_DATA_DIR: &str = "/var/lib/kpc";
 
 /// The whole configuration; every key has the default that its line names.
 #[derive(Clone, Debug, Deserialize)]
@@ -44,6 +48,9 @@ pub(crate) struct Config {
     /// What the agent writes, by profile.
     #[serde(default)]
     pub(crate) install: BTreeMap<String, Install>,
+    /// Racks, where they differ.
+    #[serde(default)]
+    pub(crate) rack: Vec<racks::Rack>,
 }
 
 /// `[network.*]`.
@@ -52,6 +59,9 @@ pub(crate) struct Config {
 pub(crate) struct Network {
     /// Where the machines boot.
     pub(crate) mgmt: Mgmt,
+    /// Where the BMCs are.
+    #[serde(default)]
+    pub(crate) bmc: Option<racks::BmcNetwork>,
 }
 
 /// `[network.mgmt]`.
@@ -196,6 +206,7 @@ fn check(config: &Config) -> Result<(), String> {
             config.http.page
         ));
     }
+    racks::check(config.network.bmc.as_ref(), &config.rack)?;
     for (profile, install) in &config.install {
         install.check(profile)?;
         if config.bootcfg.live_profiles.contains(profile) {
@@ -232,7 +243,7 @@ pub(crate) fn socket(common: &Common) -> Result<PathBuf, String> {
 }
 
 fn default_data_dir() -> PathBuf {
-    PathBuf::from("/var/lib/kpc")
+    PathBuf::from(DEFAULT_DATA_DIR)
 }
 
 fn default_socket() -> PathBuf {

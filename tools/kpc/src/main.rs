@@ -5,15 +5,19 @@
 
 mod api;
 mod args;
+mod assets;
+mod bmc;
 mod client;
 mod config;
+mod doctor;
+mod init;
 mod lab;
 mod serve;
 mod verbs;
 
 use std::process::ExitCode;
 
-use args::{Arguments, Common, Lab, LogFormat, Machine, Verb};
+use args::{Arguments, Bmc, Common, Disk, Lab, LogFormat, Machine, Var, Verb};
 use client::Client;
 use verbs::Verdict;
 
@@ -61,6 +65,14 @@ fn run(arguments: &Arguments) -> Result<u8, Failure> {
             let config = config::load(common).map_err(Failure::Configuration)?;
             Ok(serve::serve(serve, &config)?)
         }
+        Verb::Init(arguments) => init::init(common, arguments),
+        Verb::Assets(verb) => assets::assets(common, verb),
+        Verb::Doctor(doctor) => doctor::doctor(common, doctor),
+        Verb::Restore(copy) => {
+            let config = config::load(common).map_err(Failure::Configuration)?;
+            verbs::restore(&config, copy)
+        }
+        Verb::Completions(completions) => Ok(completions.print()),
         Verb::Lab(Lab::Up(up)) => Ok(lab::up(up)?),
         Verb::Lab(Lab::Down(down)) => Ok(lab::down(down)?),
         Verb::LabSupervisor(up) => Ok(lab::supervise(up)?),
@@ -70,14 +82,29 @@ fn run(arguments: &Arguments) -> Result<u8, Failure> {
                 .enable_all()
                 .build()
                 .map_err(|error| error.to_string())?;
-            Ok(runtime.block_on(ask(&client, verb))?)
+            Ok(runtime.block_on(ask(&client, common, verb))?)
         }
     }
 }
 
 /// The verbs that talk to a running server.
-async fn ask(client: &Client, verb: &Verb) -> Verdict {
+async fn ask(client: &Client, common: &Common, verb: &Verb) -> Verdict {
+    // A verb that only needs the socket goes on without the file, which may be the server's alone to read.
+    let config = || config::load(common).ok();
     match verb {
+        Verb::Bmc(Bmc::Scan(arguments)) => bmc::scan(client, config().as_ref(), arguments).await,
+        Verb::Console(arguments) => bmc::console(client, config().as_ref(), arguments).await,
+        Verb::Machine(Machine::Import(import)) => verbs::import(client, import).await,
+        Verb::Machine(Machine::Rename(rename)) => verbs::rename(client, rename).await,
+        Verb::Machine(Machine::Replace(replace)) => verbs::replace(client, replace).await,
+        Verb::Why(why) => verbs::why(client, why).await,
+        Verb::Check(listing) => verbs::check(client, listing).await,
+        Verb::Events(events) => verbs::events(client, events).await,
+        Verb::Discover(discover) => verbs::discover(client, discover).await,
+        Verb::Var(Var::Set(set)) => verbs::var_set(client, set).await,
+        Verb::Var(Var::Unset(unset)) => verbs::var_unset(client, unset).await,
+        Verb::Disk(Disk::Set(set)) => verbs::disk_set(client, set).await,
+        Verb::Backup(copy) => verbs::backup(client, copy).await,
         Verb::Machine(Machine::Add(add)) => verbs::add(client, add).await,
         Verb::Machine(Machine::Retire(selected)) => verbs::retire(client, selected).await,
         Verb::Provision(provision) => verbs::provision(client, provision).await,
@@ -93,9 +120,16 @@ async fn ask(client: &Client, verb: &Verb) -> Verdict {
             let look = if watch.json { verbs::Look::Json } else { verbs::Look::Text };
             verbs::follow(client, ending, &[], look).await
         }
-        Verb::Inventory(inventory) => verbs::inventory(client, inventory).await,
+        Verb::Inventory(inventory) => verbs::inventory(client, common, inventory).await,
         Verb::Power(power) => verbs::power(client, power).await,
-        Verb::Serve(_) | Verb::Lab(_) | Verb::LabSupervisor(_) => Err("not a verb for the server".to_owned()),
+        Verb::Init(_)
+        | Verb::Assets(_)
+        | Verb::Serve(_)
+        | Verb::Doctor(_)
+        | Verb::Restore(_)
+        | Verb::Completions(_)
+        | Verb::Lab(_)
+        | Verb::LabSupervisor(_) => Err("not a verb for the server".to_owned()),
     }
 }
 

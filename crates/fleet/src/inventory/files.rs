@@ -59,6 +59,8 @@ pub enum DhcpServer {
     Dnsmasq,
     /// `host { }` blocks (dhcpd.conf(5)).
     Dhcpd,
+    /// The elements of Kea's `reservations` list, comma between them (Kea's manual, "Host Reservation in DHCPv4").
+    Kea,
 }
 
 /// Lines that keep every machine at its present IPv4 address, for a DHCP server that can be changed.
@@ -73,8 +75,15 @@ pub fn reservations(fleet: &Fleet, include: Include, server: DhcpServer) -> Stri
             continue;
         };
         let name = &machine.name;
+        if server == DhcpServer::Kea && !out.is_empty() {
+            out.insert(out.len() - 1, ',');
+        }
         let _ = match server {
             DhcpServer::Dnsmasq => writeln!(out, "dhcp-host={mac},{address},{name}"),
+            DhcpServer::Kea => {
+                let one = json!({ "hw-address": mac, "ip-address": address, "hostname": name });
+                writeln!(out, "{one}")
+            }
             DhcpServer::Dhcpd => {
                 writeln!(
                     out,

@@ -22,11 +22,16 @@ const LAZY_DELAY: Duration = Duration::from_millis(500);
 /// Told when a batch is durable, or why it is not.
 type Told = Box<dyn FnOnce(Result<(), NotDurable>) + Send>;
 
+/// Given a copy of what the store holds.
+type Copied = Box<dyn FnOnce(Result<Vec<Record>, NotDurable>) + Send>;
+
 /// What the thread is handed.
 struct Batch {
     records: Vec<Record>,
     /// `None`: nobody waits, it may be written later.
     told: Option<Told>,
+    /// Wants all that the store holds, this batch included.
+    copy: Option<Copied>,
     now: Timestamp,
 }
 
@@ -76,10 +81,10 @@ impl Journal {
         if urgent || fleet.unwritten > 0 || fleet.degraded.is_some() {
             fleet.unwritten += 1;
             let told: Told = Box::new(move |durable| then(durable.map(|()| answer)));
-            self.send(Batch { records, told: Some(told), now }); // under the lock: batches keep the engine's order
+            self.send(Batch { records, told: Some(told), copy: None, now }); // under the lock: batches keep the engine's order
         } else {
             if !records.is_empty() {
-                self.send(Batch { records, told: None, now });
+                self.send(Batch { records, told: None, copy: None, now });
             }
             drop(fleet);
             then(Ok(answer));
@@ -97,6 +102,17 @@ impl Journal {
     ) -> Result<T, NotDurable> {
         let (answered, answer) = mpsc::channel();
         self.change_then(now, act, move |result| drop(answered.send(result)));
+        answer.recv().unwrap_or_else(|_| Err(NotDurable("the writer has ended".into())))
+    }
+
+    /// Everything that the store holds, for a backup; what waits is written first. Blocks for the disk.
+    ///
+    /// # Errors
+    /// [`NotDurable`]: the store cannot be written or read.
+    pub fn copy(&self, now: Timestamp) -> Result<Vec<Record>, NotDurable> {
+        let (answered, answer) = mpsc::channel();
+        let copy: Copied = Box::new(move |records| drop(answered.send(records)));
+        self.send(Batch { records: Vec::new(), told: None, copy: Some(copy), now });
         answer.recv().unwrap_or_else(|_| Err(NotDurable("the writer has ended".into())))
     }
 
@@ -136,6 +152,7 @@ impl Drop for Journal {
 fn write<S: Store>(mut store: S, fleet: &Mutex<Fleet>, inbox: &Receiver<Batch>) {
     let mut pending: Vec<Record> = Vec::new();
     let mut waiting: VecDeque<Told> = VecDeque::new();
+    let mut copies: Vec<Copied> = Vec::new();
     let mut now = Timestamp::default();
     loop {
         let first = if pending.is_empty() {
@@ -148,9 +165,10 @@ fn write<S: Store>(mut store: S, fleet: &Mutex<Fleet>, inbox: &Receiver<Batch>) 
         for batch in first.into_iter().chain(inbox.try_iter()) {
             pending.extend(batch.records);
             waiting.extend(batch.told);
+            copies.extend(batch.copy);
             now = batch.now;
         }
-        if !(ended || late || !waiting.is_empty() || pending.len() > LAZY) {
+        if !(ended || late || !waiting.is_empty() || !copies.is_empty() || pending.len() > LAZY) {
             continue;
         }
         let written = if pending.is_empty() {
@@ -174,6 +192,10 @@ fn write<S: Store>(mut store: S, fleet: &Mutex<Fleet>, inbox: &Receiver<Batch>) 
         }
         drop(fleet);
         waiting.drain(..).for_each(|told| told(written.clone()));
+        for copied in copies.drain(..) {
+            let load = || store.load().map_err(|error| NotDurable(error.to_string()));
+            copied(written.clone().and_then(|()| load()));
+        }
         if ended {
             return;
         }

@@ -166,7 +166,7 @@ impl BootHook {
     /// The order's profile, with the metadata of the group that the labels select. While a group's file that might be
     /// the one does not parse, nothing.
     fn served(&self, boot: &Boot, labels: &Labels, arguments: Vec<String>) -> Verdict {
-        match why::group_of(&self.store.snapshot(), labels, &boot.profile) {
+        match why::group_of(&self.store.snapshot(), labels, &boot.profile, &boot.roles) {
             Ok(group) => Verdict::Boot {
                 profile: boot.profile.clone(),
                 group,

@@ -37,7 +37,9 @@ impl Installs {
     /// Whether an order of this profile could be carried out: its image is there, and its digest is known. A profile
     /// without a section is an installer of the operator's own.
     pub(crate) fn check(&self, profile: &str) -> Result<(), String> {
-        self.sections.get(profile).map_or(Ok(()), |install| self.image(profile, install).map(drop))
+        self.sections
+            .get(profile)
+            .map_or(Ok(()), |install| self.image(profile, &self.named(install)).map(drop))
     }
 
     /// Answers `POST /v1/claim`. Reads two small facts of a file, so it belongs on a thread that may block.
@@ -59,6 +61,7 @@ impl Installs {
     }
 
     fn instructions(&self, install: &Install, claimed: &Claimed, nonce: &str) -> Result<Value, String> {
+        let install = &self.named(install);
         let image = self.image(&claimed.profile, install)?;
         let boot_order = match install.boot_order {
             BootOrder::Disk => "disk",
@@ -94,6 +97,18 @@ impl Installs {
             return json!({ "kind": "nocloud", "url": url, "meta_data": meta_data });
         }
         json!({ "kind": "none" })
+    }
+
+    /// The section with its image's file: where it names a folder of `kpc assets add`, the one that the folder says.
+    fn named(&self, install: &Install) -> Install {
+        let mut named = install.clone();
+        let told = self.assets.join(&install.image).join(crate::assets::IMAGE);
+        if !install.is_remote()
+            && let Ok(file) = std::fs::read_to_string(told)
+        {
+            named.image = format!("{}/{}", install.image, file.trim());
+        }
+        named
     }
 
     fn image(&self, profile: &str, install: &Install) -> Result<Image, String> {

@@ -2,6 +2,7 @@
 //! the order of things: sockets, store and secrets first, then privileges dropped, then the runtime and its tasks.
 
 mod boot;
+mod calls;
 mod hook;
 mod http;
 mod install;
@@ -12,6 +13,7 @@ mod power;
 mod privileges;
 mod provision;
 mod state;
+mod vault;
 mod why;
 
 use std::collections::HashMap;
@@ -46,6 +48,7 @@ use page::Page;
 pub(crate) use page::random_hex;
 use power::Login;
 use state::State;
+pub(crate) use state::now;
 
 /// Everything that is opened while the process still may.
 struct Opened {
@@ -220,7 +223,8 @@ fn make_folder(path: &Path) -> Result<(), String> {
 
 /// The BMCs' login. A password that others can read is refused.
 fn login(config: &Config) -> Result<Login, String> {
-    let Some(path) = &config.bmc.password_file else { return Ok(Login(None)) };
+    let kept = crate::bmc::logins::kept(&config.data_dir);
+    let Some(path) = &config.bmc.password_file else { return Login::open(kept, None) };
     let metadata =
         fs::metadata(path).map_err(|error| format!("{}: {error} (bmc.password_file)", path.display()))?;
     if metadata.permissions().mode() & 0o077 != 0 {
@@ -230,7 +234,7 @@ fn login(config: &Config) -> Result<Login, String> {
     let password = text.lines().next().unwrap_or_default();
     let credentials = Credentials::new(&config.bmc.user, password.as_bytes())
         .map_err(|error| format!("{}: {error}", path.display()))?;
-    Ok(Login(Some(Arc::new(credentials))))
+    Login::open(kept, Some(credentials))
 }
 
 /// The page's token: made once, kept in the data folder. One that was cut short is replaced.
@@ -324,6 +328,7 @@ async fn run(arguments: &Serve, config: &Config, opened: Opened) -> Result<(), S
         state: Arc::clone(&state),
         login: opened.login,
         store: Arc::clone(&opened.catalog),
+        assets: config.assets(),
         live_profiles: config.bootcfg.live_profiles.clone(),
         installs,
         stopping: stopping.clone(),
@@ -409,7 +414,9 @@ fn reload(catalog: &Arc<FileStore>) {
 }
 
 fn policy(config: &Config, url: &str) -> Policy {
-    Policy::builder()
+    let relays = config.rack.iter().flat_map(|rack| rack.relays.iter().copied());
+    let builder = relays.fold(Policy::builder(), |builder, relay| builder.relay(relay).routed_clients(true));
+    builder
         .default_loaders()
         .boot(ClientArch::Bios, BootProgram::new(config.dhcp.bios.clone()))
         .boot(ClientArch::X64Uefi, BootProgram::new(config.dhcp.x64_uefi.clone()))

@@ -25,6 +25,8 @@ pub(crate) struct Operators {
     pub(crate) login: Login,
     /// Groups, profiles and templates.
     pub(crate) store: Arc<FileStore>,
+    /// The folder served below `/assets/`.
+    pub(crate) assets: std::path::PathBuf,
     /// Profiles that write no disk.
     pub(crate) live_profiles: Vec<String>,
     /// What installing profiles write.
@@ -36,6 +38,10 @@ pub(crate) struct Operators {
 impl Operators {
     /// A call of an operator that may change things. `by` is who it is.
     pub(crate) async fn answer(&self, by: &str, request: Request<Incoming>) -> Response<Body> {
+        let request = match self.more(by, request).await {
+            Ok(answer) => return answer,
+            Err(request) => request,
+        };
         match (request.method(), request.uri().path()) {
             (&Method::POST, "/v1/machines") => self.add(by, request).await,
             (&Method::POST, "/v1/plan") => self.plan(request).await,
@@ -47,6 +53,7 @@ impl Operators {
             (&Method::POST, "/v1/retire") => self.selected(by, request, Command::Retire).await,
             (&Method::GET, "/v1/why") => self.why(request.uri().query().unwrap_or_default()).await,
             (&Method::POST, "/v1/power") => self.power(request).await,
+            (&Method::GET, "/v1/backup") => self.backup(),
             _ => self.read(&request),
         }
     }
@@ -56,6 +63,9 @@ impl Operators {
         let path = request.uri().path();
         if request.method() != Method::GET {
             return fault(StatusCode::NOT_FOUND, &format!("no call {} {path}", request.method()));
+        }
+        if let Some(answer) = self.read_more(request) {
+            return answer;
         }
         match path {
             "/v1/machines" => {
@@ -287,7 +297,7 @@ fn names_of(fleet: &fleet::Fleet, ids: &[fleet::MachineId]) -> Vec<String> {
     ids.iter().filter_map(|id| fleet.machine(*id)).map(|machine| machine.name.clone()).collect()
 }
 
-fn new_machine(add: api::AddMachine) -> Result<NewMachine, String> {
+pub(crate) fn new_machine(add: api::AddMachine) -> Result<NewMachine, String> {
     let macs = add.macs.iter().map(|mac| mac.parse().map_err(|error| format!("--mac {mac}: {error}")));
     let bmc = add.bmc.map(|text| {
         let bad = |_| format!("--bmc {text}: an address, or ADDRESS:PORT");
@@ -307,6 +317,9 @@ fn new_machine(add: api::AddMachine) -> Result<NewMachine, String> {
             .map(|uuid| uuid.parse().map_err(|error| format!("--uuid {uuid}: {error}")))
             .transpose()?,
         bmc: bmc.transpose()?,
+        serial: add.serial,
+        rack: add.rack,
+        roles: add.roles,
         ..NewMachine::default()
     })
 }

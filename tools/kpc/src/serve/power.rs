@@ -2,12 +2,11 @@
 //! anything is written; the password goes out over suites 17 and 3 only.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use fleet::{MachineId, Observation, Role, Uuid};
 use ipmi::command::chassis::{BootDevice, BootOptions, ChassisControl};
-use ipmi::driver::{Bmc, BmcConfig, BmcError, Credentials};
+use ipmi::driver::{Bmc, BmcConfig, BmcError};
 
 use crate::serve::state::State;
 
@@ -18,9 +17,7 @@ const SOFT_OFF: Duration = Duration::from_secs(120);
 /// How often it is asked meanwhile.
 const POWER_ASKED: Duration = Duration::from_millis(500);
 
-/// The login for the BMCs; `None` without a password file.
-#[derive(Clone)]
-pub(crate) struct Login(pub(crate) Option<Arc<Credentials>>);
+pub(crate) use crate::serve::vault::Vault as Login;
 
 /// A machine and where its BMC is.
 #[derive(Clone, Debug)]
@@ -83,8 +80,7 @@ pub(crate) struct Boot {
 /// Opens a session and compares the GUID that the BMC showed with what is recorded for the machine.
 async fn open(state: &State, login: &Login, target: &Target) -> Result<Bmc, String> {
     let address = target.bmc.ok_or("no BMC is recorded; add it with `kpc machine add … --bmc ADDRESS`")?;
-    let credentials = login.0.as_ref().ok_or("no BMC password: set bmc.password_file in kpc.toml")?;
-    let config = BmcConfig::new(address, (**credentials).clone());
+    let config = BmcConfig::new(address, login.of(address.ip())?);
     let bmc = Bmc::connect(config).await.map_err(|error| format!("{address}: {error}"))?;
     let shown = bmc.managed_system_guid();
     // IPMI sends a GUID least significant octet first, many BMCs as SMBIOS has it: the known UUID that it equals in

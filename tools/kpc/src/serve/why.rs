@@ -69,9 +69,19 @@ pub(crate) struct Shown {
     pub(crate) error: Option<String>,
 }
 
-/// The group whose metadata an order's templates see: the one that the labels select, if it names this profile or none.
-/// An error names the file that does not parse and might have been the one.
-pub(crate) fn group_of(catalog: &Catalog, labels: &Labels, profile: &str) -> Result<Option<String>, String> {
+/// The group whose metadata an order's templates see: the one of the first role that has a group of its name and of this
+/// profile, else the one that the labels select, if it names this profile or none. An error names the file that does not
+/// parse and might have been the one.
+pub(crate) fn group_of(
+    catalog: &Catalog,
+    labels: &Labels,
+    profile: &str,
+    roles: &[String],
+) -> Result<Option<String>, String> {
+    let of_role = |role: &String| catalog.group(role).filter(|group| *group.profile == *profile);
+    if let Some(group) = roles.iter().find_map(of_role) {
+        return Ok(Some(group.file_id().to_owned()));
+    }
     match catalog.select(labels) {
         Selection::Group { group, .. } if group.profile.is_empty() || *group.profile == *profile => {
             Ok(Some(group.file_id().to_owned()))
@@ -107,7 +117,7 @@ pub(crate) fn why(state: &State, store: &FileStore, who: &str) -> Result<Why, St
     let mut configs = Vec::new();
     let mut group = None;
     if let Some(profile) = &asked.profile {
-        let found = group_of(&catalog, &request, profile);
+        let found = group_of(&catalog, &request, profile, &asked.roles);
         group = found.as_ref().ok().and_then(|id| catalog.group(id.as_deref()?));
         let name = asked.machine.as_ref().map(|(_, name)| name.as_str()).unwrap_or_default();
         configs = match found {

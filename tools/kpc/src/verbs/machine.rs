@@ -14,6 +14,9 @@ pub(crate) async fn add(client: &Client, add: &MachineAdd) -> Verdict {
         macs: add.macs.clone(),
         uuid: add.uuid.clone(),
         bmc: add.bmc.clone(),
+        serial: add.serial.clone(),
+        rack: add.rack.clone(),
+        roles: add.roles.clone(),
     };
     let answer: Value = client.post("/v1/machines", &request).await?;
     if add.json {
@@ -64,7 +67,7 @@ async fn each(client: &Client, path: &str, selected: &Selected) -> Verdict {
     tell(client.post(path, &request).await?, selected.json)
 }
 
-fn tell(outcomes: Vec<api::Outcome>, json: bool) -> Verdict {
+pub(super) fn tell(outcomes: Vec<api::Outcome>, json: bool) -> Verdict {
     if json {
         say(serde_json::to_string(&outcomes).map_err(|error| error.to_string())?)?;
     } else {

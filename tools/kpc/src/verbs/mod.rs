@@ -1,22 +1,28 @@
 //! The verbs that talk to a running server. Each prints what happened and returns the exit code: 0 good, 1 some
 //! machines failed.
 
+mod events;
 mod inventory;
+mod keep;
 mod machine;
 mod provision;
 mod show;
 mod status;
 mod watch;
+mod why;
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write as _};
 
+pub(crate) use events::{discover, events};
 pub(crate) use inventory::inventory;
+pub(crate) use keep::{backup, disk_set, import, rename, replace, restore, var_set, var_unset};
 pub(crate) use machine::{add, adopt, cancel, power, resolve, retire, retry};
 pub(crate) use provision::{provision, reinstall};
 pub(crate) use show::show;
-pub(crate) use status::{status, time};
+pub(crate) use status::{Shown, status, time};
 pub(crate) use watch::{Ending, Look, follow, watch};
+pub(crate) use why::{check, why};
 
 /// An exit code of DESIGN's contract.
 pub(crate) type Verdict = Result<u8, String>;
