@@ -120,8 +120,8 @@ fn measure(rounds: usize, batch: usize, mut work: impl FnMut()) -> (Duration, Du
 fn show(what: &str, octets: usize, (best, median): (Duration, Duration), bound: Option<Duration>) -> bool {
     let rate = octets as f64 / median.as_secs_f64() / 1e6;
     let verdict = match bound {
-        Some(bound) if median <= bound => format!("within {bound:?}"),
-        Some(bound) => format!("OVER {bound:?}"),
+        Some(bound) if median <= bound => format!("holds {bound:?}"),
+        Some(bound) => format!("misses {bound:?}"),
         None => String::new(),
     };
     println!(
@@ -197,7 +197,7 @@ fn ign() -> Option<PathBuf> {
 
 fn peer() -> Option<PathBuf> {
     let base = std::env::var_os("KPC_PEERS_DIR").map_or_else(|| PathBuf::from("target/peers"), PathBuf::from);
-    ["usr/bin/ignition-validate", "ignition/usr/bin/ignition-validate"]
+    ["root/usr/bin/ignition-validate", "usr/bin/ignition-validate"]
         .into_iter()
         .map(|name| base.join(name))
         .find(|path| path.exists())
@@ -226,13 +226,13 @@ fn processes() -> bool {
         );
         return true;
     };
-    let mut good = true;
     let size = ign.metadata().map(|meta| meta.len()).unwrap_or_default();
     let small = size <= 6_000_000;
+    let mut good = small;
     println!(
         "binary {} octets {}",
         size,
-        if small { "within 6 MB" } else { "OVER 6 MB (strip and fat LTO: --release)" }
+        if small { "holds 6 MB" } else { "misses 6 MB (the release profile strips and has fat LTO)" }
     );
     for (size, count, bound) in [("10 KiB", SMALL, Some(Duration::from_millis(2))), ("1 MiB", LARGE, None)] {
         let path = folder.path().join("config.ign");
@@ -240,7 +240,7 @@ fn processes() -> bool {
         let file = path.to_str().unwrap_or_default();
         let ours = process(&ign, &["validate", file]);
         let verdict =
-            bound.map(|bound| if ours <= bound { "within 2 ms" } else { "OVER 2 ms" }).unwrap_or_default();
+            bound.map(|bound| if ours <= bound { "holds 2 ms" } else { "misses 2 ms" }).unwrap_or_default();
         good &= bound.is_none_or(|bound| ours <= bound);
         match peer() {
             Some(peer) => {
@@ -260,5 +260,6 @@ fn processes() -> bool {
 
 fn main() -> std::process::ExitCode {
     let good = in_process();
-    if processes() && good { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE }
+    let fast = processes();
+    if fast && good { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE }
 }

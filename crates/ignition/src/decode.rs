@@ -4,7 +4,7 @@
 //! it come the type, decoding (Go's rules for JSON and for both YAML libraries), encoding, merging and the schema.
 
 use crate::report::{At, Report};
-use crate::tree::{Cursor, Kind};
+use crate::tree::{Cursor, Kind, Tree};
 
 /// Whose reading of scalars and names applies.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -102,13 +102,27 @@ pub(crate) struct Cx<'r> {
     pub(crate) unused: crate::report::Severity,
 }
 
-/// Octets of typed values allowed whatever the input's size; above it, six times the input.
-const FREE_BUDGET: usize = 8 << 20;
+/// Octets of typed values allowed whatever the input's size.
+const FREE_BUDGET: usize = 256 << 10;
 
 impl<'r> Cx<'r> {
-    pub(crate) fn new(report: &'r mut Report, format: Format, level: u8, input: usize) -> Self {
-        let budget = FREE_BUDGET.max(input.saturating_mul(6));
-        Self { report, format, level, budget, quiet: 0, unused: crate::report::Severity::Warning }
+    pub(crate) fn new(report: &'r mut Report, format: Format, level: u8) -> Self {
+        Self {
+            report,
+            format,
+            level,
+            budget: FREE_BUDGET,
+            quiet: 0,
+            unused: crate::report::Severity::Warning,
+        }
+    }
+
+    /// Allows tree and values together eight and a half times the document; the values a `part` of what is left, since
+    /// what is made of them needs the rest.
+    pub(crate) fn reading(mut self, tree: &Tree<'_>, part: usize) -> Self {
+        let room = FREE_BUDGET + (tree.source().len() * 17 / 2).saturating_sub(tree.octets());
+        self.budget = room / part;
+        self
     }
 
     /// Takes `octets` from the budget; `false` once it is spent (said once).
@@ -118,7 +132,7 @@ impl<'r> Cx<'r> {
         }
         self.budget = self.budget.saturating_sub(octets);
         if self.budget == 0 {
-            let message = "the document would take more than six times its size in memory";
+            let message = "the document is so dense that it would take many times its size in memory";
             self.report.error("too-dense", message, at);
         }
         self.budget > 0
@@ -204,7 +218,6 @@ impl Decode for i64 {
     }
 }
 
-#[cfg(feature = "yaml")]
 impl Decode for u64 {
     const SHAPE: Shape = Shape::Int;
 
@@ -214,6 +227,7 @@ impl Decode for u64 {
         }
         let value = match cx.format {
             Format::Json => (node.kind() == Kind::Number).then(|| node.text().parse().ok()).flatten(),
+            #[cfg(feature = "yaml")]
             Format::Yaml2 | Format::Yaml3 => crate::yaml::scalar::uint(node),
         };
         store(self, value, cx, node, "a whole number, not negative", at)
@@ -301,6 +315,9 @@ impl<T: Decode> Decode for Vec<T> {
             self.clear();
         }
         let mut kept = 0;
+        // All that the budget has room for, at once: growing would hold the list twice.
+        let room = node.items().count().min(cx.budget / size_of::<T>().max(1) + 1);
+        self.reserve_exact(room.saturating_sub(self.len()));
         for (index, item) in node.items().enumerate() {
             if !cx.spend(size_of::<T>(), at) {
                 break;

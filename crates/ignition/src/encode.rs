@@ -45,6 +45,13 @@ impl Writer {
         Self { style, level, ..Self::default() }
     }
 
+    /// Makes room for what is likely to be written, at once.
+    #[cfg(feature = "yaml")]
+    pub(crate) fn expect(mut self, octets: usize) -> Self {
+        self.text.reserve_exact(octets);
+        self
+    }
+
     fn line(&mut self) {
         if self.style.pretty {
             self.text.push('\n');
@@ -166,7 +173,6 @@ impl Encode for i64 {
     }
 }
 
-#[cfg(feature = "yaml")]
 impl Encode for u64 {
     fn is_empty(&self) -> bool {
         *self == 0

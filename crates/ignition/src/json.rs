@@ -67,7 +67,8 @@ pub(crate) fn text(source: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(source) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => {
-            let mut text = String::with_capacity(source.len() + 16);
+            let broken: usize = source.utf8_chunks().map(|chunk| chunk.invalid().len()).sum();
+            let mut text = String::with_capacity(source.len() + 2 * broken);
             for chunk in source.utf8_chunks() {
                 text.push_str(chunk.valid());
                 chunk.invalid().iter().for_each(|_| text.push(char::REPLACEMENT_CHARACTER));
@@ -96,6 +97,7 @@ pub(crate) fn parse_text(source: Cow<'_, str>) -> Result<Tree<'_>, Broken> {
     match (Reader { text: &source, at: 0 }).document(&mut tree, &mut open) {
         Ok(()) => {
             tree.set_source(source);
+            tree.finish();
             Ok(tree)
         }
         Err(error) => {
@@ -114,14 +116,14 @@ impl Reader<'_> {
     /// Reads everything; `open` are the containers around the place it stops at.
     fn document(&mut self, tree: &mut Tree<'_>, open: &mut Vec<(u32, bool)>) -> Result<(), SyntaxError> {
         'value: loop {
-            if tree.is_too_dense(self.text.len()) {
+            if tree.is_too_dense() {
                 return Err(SyntaxError::TooDense(self.at as u32));
             }
             let start = self.at_token();
             match self.byte() {
                 Some(b'{') => {
                     self.at += 1;
-                    open.push((tree.push(Kind::Object, Span { start, end: start }), true));
+                    open.push((tree.open(Kind::Object, start), true));
                     self.depth(open.len())?;
                     self.at_token();
                     if self.byte() != Some(b'}') {
@@ -131,7 +133,7 @@ impl Reader<'_> {
                 }
                 Some(b'[') => {
                     self.at += 1;
-                    open.push((tree.push(Kind::Array, Span { start, end: start }), false));
+                    open.push((tree.open(Kind::Array, start), false));
                     self.depth(open.len())?;
                     self.at_token();
                     if self.byte() != Some(b']') {
@@ -141,8 +143,7 @@ impl Reader<'_> {
                 Some(b'"') => self.string(tree)?,
                 Some(b'-' | b'0'..=b'9') => {
                     self.number()?;
-                    let span = Span { start, end: self.at as u32 };
-                    tree.push_source(Kind::Number, span, span);
+                    tree.push_whole(Kind::Number, Span { start, end: self.at as u32 });
                 }
                 Some(b't') => self.word("true", "in literal true", Kind::Bool, tree)?,
                 Some(b'f') => self.word("false", "in literal false", Kind::Bool, tree)?,
@@ -152,6 +153,7 @@ impl Reader<'_> {
             loop {
                 self.at_token();
                 match (open.last().copied(), self.byte()) {
+                    (None, None) if tree.is_too_dense() => return Err(SyntaxError::TooDense(self.at as u32)),
                     (None, None) => return Ok(()),
                     (None, Some(_)) => return Err(self.unexpected("after top-level value")),
                     (Some((_, true)), Some(b',')) => {
@@ -247,7 +249,7 @@ impl Reader<'_> {
             let raw = self.text.get(inside.start as usize..inside.end as usize).unwrap_or_default();
             tree.push_pool(Kind::String, span, |pool| unescape(raw, pool));
         } else {
-            tree.push_source(Kind::String, span, inside);
+            tree.push_quoted(span);
         }
         Ok(())
     }
@@ -299,8 +301,7 @@ impl Reader<'_> {
             }
             self.at += 1;
         }
-        let span = Span { start, end: self.at as u32 };
-        tree.push_source(kind, span, span);
+        tree.push_whole(kind, Span { start, end: self.at as u32 });
         Ok(())
     }
 }

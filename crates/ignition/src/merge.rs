@@ -128,7 +128,7 @@ macro_rules! scalars {
         }
     )* };
 }
-scalars!(bool, i64, String);
+scalars!(bool, i64, u64, String);
 
 impl<T> Merge for Option<T> {
     fn merge(self, child: Self, cx: &mut Cx, at: &Sides<'_>) -> Self {

@@ -117,7 +117,7 @@ fn read(tree: &Tree<'_>, report: &mut Report) -> Option<Config> {
 fn decode<T: Decode>(tree: &Tree<'_>, level: u8, report: &mut Report) -> T {
     let mut config = T::default();
     if let Some(root) = tree.root() {
-        let mut cx = Cx::new(report, Format::Json, level, tree.source().len());
+        let mut cx = Cx::new(report, Format::Json, level).reading(tree, 1);
         config.decode(&mut cx, root, &At::ROOT);
     }
     config
@@ -154,7 +154,7 @@ fn version(tree: &Tree<'_>, report: &mut Report) -> Option<SpecVersion> {
     let root = tree.root()?;
     let at = At::ROOT.key("ignition");
     let at = at.key("version");
-    let mut cx = Cx::new(report, Format::Json, 0, 0);
+    let mut cx = Cx::new(report, Format::Json, 0);
     if !matches!(root.kind(), Kind::Object | Kind::Null) {
         cx.mismatch(root, "an object", &At::ROOT);
         return None;

@@ -360,30 +360,59 @@ impl<'t> Index<'t> {
 #[derive(Debug)]
 pub struct Lines<'s> {
     source: &'s str,
-    starts: Vec<u32>,
+    /// Line and column, both counted from 0, of the first octet of every [`BLOCK`]: enough for texts of nothing but
+    /// line breaks and for those without any.
+    marks: Vec<(u32, u32)>,
+}
+
+const BLOCK: usize = 512;
+
+/// Line and column behind `text`, which begins at `from`.
+fn advance((line, column): (u32, u32), text: &[u8]) -> (u32, u32) {
+    let characters =
+        |octets: &[u8]| octets.iter().filter(|octet| !matches!(octet, 0x80..0xC0)).count() as u32;
+    match text.iter().rposition(|octet| *octet == b'\n') {
+        None => (line, column + characters(text)),
+        Some(last) => {
+            let breaks = text.iter().filter(|octet| **octet == b'\n').count() as u32;
+            (line + breaks, characters(text.get(last + 1..).unwrap_or_default()))
+        }
+    }
 }
 
 impl<'s> Lines<'s> {
     /// Finds the lines of a text.
     pub fn new(source: &'s str) -> Self {
-        let mut starts = vec![0];
-        starts.extend(
-            source.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at as u32 + 1),
-        );
-        Self { source, starts }
+        let mut marks = Vec::with_capacity(source.len() / BLOCK + 1);
+        let mut here = (0, 0);
+        for block in source.as_bytes().chunks(BLOCK) {
+            marks.push(here);
+            here = advance(here, block);
+        }
+        if source.len().is_multiple_of(BLOCK) {
+            marks.push(here);
+        }
+        Self { source, marks }
     }
 
     /// Line and column of an octet, both counted from 1, the column in characters.
     pub fn at(&self, offset: u32) -> (u32, u32) {
-        let line = self.starts.partition_point(|start| *start <= offset);
-        let start = self.starts.get(line.saturating_sub(1)).copied().unwrap_or_default();
-        let column = self.source.get(start as usize..offset as usize).map_or(0, |text| text.chars().count());
-        (line as u32, column as u32 + 1)
+        let offset = (offset as usize).min(self.source.len());
+        let mark = self.marks.get(offset / BLOCK).copied().unwrap_or_default();
+        let rest = self.source.as_bytes().get(offset / BLOCK * BLOCK..offset).unwrap_or_default();
+        let (line, column) = advance(mark, rest);
+        (line + 1, column + 1)
     }
 
     /// The octet a line counted from 1 begins at.
     pub fn start(&self, line: u32) -> u32 {
-        self.starts.get(line.saturating_sub(1) as usize).copied().unwrap_or_default()
+        let line = line.saturating_sub(1);
+        let block = self.marks.partition_point(|(before, _)| *before < line).saturating_sub(1);
+        let Some((before, _)) = self.marks.get(block).filter(|_| line > 0) else { return 0 };
+        let rest = self.source.as_bytes().get(block * BLOCK..).unwrap_or_default();
+        let mut breaks = rest.iter().enumerate().filter(|(_, octet)| **octet == b'\n');
+        let last = breaks.nth((line - before).saturating_sub(1) as usize);
+        last.map_or(self.source.len(), |(at, _)| block * BLOCK + at + 1) as u32
     }
 
     /// The text of a line counted from 1, without its end.
@@ -396,5 +425,26 @@ impl<'s> Lines<'s> {
     pub(crate) fn place(&self, key: Option<Span>, value: Span) -> Place {
         let (line, column) = self.at(value.start);
         Place { key, value, line, column }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_and_columns() {
+        let text = format!("é\nab\n{}\n{}x\n", "ö".repeat(700), "\n".repeat(1200));
+        let lines = Lines::new(&text);
+        let (mut line, mut column) = (1, 1);
+        for (offset, c) in text.char_indices() {
+            assert_eq!(lines.at(offset as u32), (line, column), "{offset}");
+            if column == 1 {
+                assert_eq!(lines.start(line), offset as u32, "{line}");
+            }
+            (line, column) = if c == '\n' { (line + 1, 1) } else { (line, column + 1) };
+        }
+        assert_eq!(lines.at(text.len() as u32), (line, 1));
+        assert_eq!((lines.text(2), lines.text(1), lines.text(9000)), ("ab", "é", ""));
     }
 }

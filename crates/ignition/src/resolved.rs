@@ -157,7 +157,7 @@ impl Config {
         };
         let v1 = v1.into_iter().flatten().map(|user| User {
             name: &user.name,
-            uid: user.create.as_ref().and_then(|create| create.uid),
+            uid: user.create.as_ref().and_then(|create| i64::try_from(create.uid?).ok()),
             password_hash: filled(&user.password_hash),
             ssh_authorized_keys: &user.ssh_authorized_keys,
             shell: user.create.as_ref().and_then(|create| filled(&create.shell)),

@@ -1,7 +1,7 @@
 //! A document as a flat list of nodes with their places in the source.
 //!
-//! Both readers (`json`, `yaml`) build one; decoding, reports and diffs read it. A node is 24 octets, so that
-//! the tree of any accepted document stays a small multiple of its text.
+//! Both readers (`json`, `yaml`) build one; decoding, reports and diffs read it. A node is 16 octets, and a tree that
+//! would take more than its share of memory is not finished.
 
 use std::borrow::Cow;
 
@@ -54,36 +54,63 @@ pub(crate) enum Tag {
     Other,
 }
 
-/// The text lies in the pool and not in the source.
-const POOL: u32 = 1 << 31;
+/// The largest document read: places are kept as 32 bits.
+pub(crate) const MAX_SOURCE: usize = (1 << 31) - 1;
 
-/// The largest document read: texts are addressed with 31 bits.
-pub(crate) const MAX_SOURCE: usize = (POOL - 1) as usize;
+/// Where the text of a node lies.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Text {
+    /// It is a container, or `value` is the target of an alias.
+    None,
+    /// The source at the node's place.
+    Whole,
+    /// The same without the quotes.
+    Quoted,
+    /// The piece `value` of the pool.
+    Pool,
+}
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Node {
+    pub(crate) span: Span,
+    /// A container: the index after its subtree. A scalar: see [`Text`].
+    value: u32,
     pub(crate) kind: Kind,
     #[cfg(feature = "yaml")]
     pub(crate) tag: Tag,
-    pub(crate) span: Span,
-    /// Index after this node's subtree.
-    pub(crate) next: u32,
-    /// Where the decoded text starts (source, or pool with `POOL`); the target of an alias.
-    text: u32,
-    len: u32,
+    text: Text,
 }
+
+const _: () = assert!(size_of::<Node>() == 16, "limits and bounds count on it");
+
+/// Octets of a tree allowed whatever the input's size; above it, five times the input.
+const FREE: usize = 128 << 10;
 
 /// A parsed document: its source, its nodes and the texts that differ from the source.
 #[derive(Clone, Debug)]
 pub struct Tree<'a> {
     source: Cow<'a, str>,
     pool: String,
+    /// Where each text of the pool ends; it begins where the one before ends.
+    pool_ends: Vec<u32>,
     nodes: Vec<Node>,
+    /// How long the source is, known before it is set.
+    source_length: usize,
+    /// A node was not kept.
+    is_full: bool,
 }
 
 impl<'a> Tree<'a> {
     pub(crate) fn new(source: Cow<'a, str>) -> Self {
-        Self { source, pool: String::new(), nodes: Vec::new() }
+        let source_length = source.len();
+        Self {
+            source,
+            pool: String::new(),
+            pool_ends: Vec::new(),
+            nodes: Vec::new(),
+            source_length,
+            is_full: false,
+        }
     }
 
     pub(crate) fn set_source(&mut self, source: Cow<'a, str>) {
@@ -100,49 +127,67 @@ impl<'a> Tree<'a> {
         (!self.nodes.is_empty()).then_some(Cursor { tree: self, index: 0 })
     }
 
-    /// Appends a node without children and without text.
-    pub(crate) fn push(&mut self, kind: Kind, span: Span) -> u32 {
+    fn add(&mut self, kind: Kind, span: Span, value: u32, text: Text) -> u32 {
         let index = self.nodes.len() as u32;
+        if self.nodes.len() == self.nodes.capacity() && !self.grow() {
+            self.is_full = true;
+            return index;
+        }
         self.nodes.push(Node {
+            span,
+            value,
             kind,
             #[cfg(feature = "yaml")]
             tag: Tag::None,
-            span,
-            next: index + 1,
-            text: 0,
-            len: 0,
+            text,
         });
         index
     }
 
-    /// Appends a scalar whose text is `span` of the source.
-    pub(crate) fn push_source(&mut self, kind: Kind, span: Span, text: Span) -> u32 {
-        let index = self.push(kind, span);
-        if let Some(node) = self.nodes.last_mut() {
-            (node.text, node.len) = (text.start, text.end.saturating_sub(text.start));
-        }
-        index
+    /// Makes room for more nodes; `false` if there are as many as there may be.
+    fn grow(&mut self) -> bool {
+        let most = (self.source_length * 5 + FREE) / size_of::<Node>() + 1;
+        let more = most.saturating_sub(self.nodes.len()).min(self.nodes.len().max(64));
+        self.nodes.reserve_exact(more);
+        more > 0
+    }
+
+    /// Appends a container; [`Tree::close`] ends it.
+    pub(crate) fn open(&mut self, kind: Kind, start: u32) -> u32 {
+        let after = self.nodes.len() as u32 + 1;
+        self.add(kind, Span { start, end: start }, after, Text::None)
+    }
+
+    /// Appends a scalar whose text is what stands in the source.
+    pub(crate) fn push_whole(&mut self, kind: Kind, span: Span) -> u32 {
+        self.add(kind, span, 0, Text::Whole)
+    }
+
+    /// Appends a scalar whose text is what stands in the source between quotes.
+    pub(crate) fn push_quoted(&mut self, span: Span) -> u32 {
+        self.add(Kind::String, span, 0, Text::Quoted)
     }
 
     /// Appends a scalar whose text was made by `write`.
     pub(crate) fn push_pool(&mut self, kind: Kind, span: Span, write: impl FnOnce(&mut String)) -> u32 {
-        let start = self.pool.len();
         write(&mut self.pool);
-        let len = self.pool.len() - start;
-        let index = self.push(kind, span);
-        if let Some(node) = self.nodes.last_mut() {
-            (node.text, node.len) = (start as u32 | POOL, len as u32);
-        }
-        index
+        let piece = self.pool_ends.len() as u32;
+        self.pool_ends.push(self.pool.len() as u32);
+        self.add(kind, span, piece, Text::Pool)
+    }
+
+    /// Empties the tree; its source and its memory stay.
+    #[cfg(feature = "yaml")]
+    pub(crate) fn clear(&mut self) {
+        self.is_full = false;
+        self.nodes.clear();
+        self.pool.clear();
+        self.pool_ends.clear();
     }
 
     #[cfg(feature = "yaml")]
     pub(crate) fn push_alias(&mut self, span: Span, target: u32) -> u32 {
-        let index = self.push(Kind::Alias, span);
-        if let Some(node) = self.nodes.last_mut() {
-            node.text = target;
-        }
-        index
+        self.add(Kind::Alias, span, target, Text::None)
     }
 
     #[cfg(feature = "yaml")]
@@ -152,14 +197,43 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// Whether the tree has grown beyond its share of the memory: four times its source, and 4 MiB.
-    pub(crate) fn is_too_dense(&self, source: usize) -> bool {
-        self.nodes.len() * size_of::<Node>() > source * 4 + (4 << 20)
+    /// Gives back what a dense document did not need after all.
+    pub(crate) fn finish(&mut self) {
+        if self.nodes.capacity() > self.nodes.len() + self.nodes.len() / 4 + (4 << 10) {
+            self.nodes.shrink_to_fit();
+        }
+    }
+
+    /// How much memory the tree takes beside its source.
+    pub(crate) fn octets(&self) -> usize {
+        self.nodes.len() * size_of::<Node>() + self.pool.len() + self.pool_ends.len() * 4
+    }
+
+    /// Whether the tree has grown beyond its share of the memory.
+    pub(crate) fn is_too_dense(&self) -> bool {
+        self.is_full || self.octets() > self.source_length * 5 + FREE
     }
 
     /// Makes room for what a document of this size usually needs; what is not used is never touched.
     pub(crate) fn reserve(&mut self, source: usize) {
-        self.nodes.reserve_exact(source / 8 + 16);
+        self.source_length = source;
+        self.nodes.reserve_exact(source / 24 + 16);
+    }
+
+    /// Every node in source order.
+    #[cfg(all(test, feature = "yaml"))]
+    pub(crate) fn all(&self) -> impl Iterator<Item = Cursor<'_>> {
+        (0..self.nodes.len() as u32).map(|index| Cursor { tree: self, index })
+    }
+
+    #[cfg(feature = "yaml")]
+    pub(crate) fn start(&self, index: u32) -> u32 {
+        self.node(index).span.start
+    }
+
+    #[cfg(feature = "yaml")]
+    pub(crate) fn is_object(&self, index: u32) -> bool {
+        self.node(index).kind == Kind::Object
     }
 
     /// The place that is being read while these containers are open.
@@ -171,7 +245,7 @@ impl<'a> Tree<'a> {
             let (mut child, mut count, mut last) = (container + 1, 0_u32, None);
             while child < stop {
                 last = Some(child);
-                child = self.node(child).next;
+                child = self.node(child).next(child);
                 count += 1;
             }
             let inside = depth + 1 < open.len();
@@ -188,30 +262,49 @@ impl<'a> Tree<'a> {
     pub(crate) fn close(&mut self, index: u32, end: u32) {
         let next = self.nodes.len() as u32;
         if let Some(node) = self.nodes.get_mut(index as usize) {
-            node.next = next;
+            if matches!(node.kind, Kind::Array | Kind::Object) {
+                node.value = next;
+            }
             node.span.end = end;
         }
     }
 
     fn node(&self, index: u32) -> Node {
         self.nodes.get(index as usize).copied().unwrap_or(Node {
+            span: Span::default(),
+            value: 0,
             kind: Kind::Null,
             #[cfg(feature = "yaml")]
             tag: Tag::None,
-            span: Span::default(),
-            next: index + 1,
-            text: 0,
-            len: 0,
+            text: Text::None,
         })
     }
 
     fn text(&self, node: Node) -> &str {
-        let (text, start) = if node.text & POOL != 0 {
-            (self.pool.as_str(), node.text & !POOL)
-        } else {
-            (&*self.source, node.text)
-        };
-        text.get(start as usize..(start + node.len) as usize).unwrap_or_default()
+        let Span { start, end } = node.span;
+        match node.text {
+            Text::None => "",
+            Text::Whole => self.source.get(start as usize..end as usize).unwrap_or_default(),
+            Text::Quoted => {
+                self.source.get(start as usize + 1..(end as usize).saturating_sub(1)).unwrap_or_default()
+            }
+            Text::Pool => {
+                let piece = node.value as usize;
+                let end = self.pool_ends.get(piece).copied().unwrap_or_default();
+                let start = piece.checked_sub(1).and_then(|before| self.pool_ends.get(before)).copied();
+                self.pool.get(start.unwrap_or_default() as usize..end as usize).unwrap_or_default()
+            }
+        }
+    }
+}
+
+impl Node {
+    /// The index after this node, which stands at `index`, and all that is in it.
+    fn next(self, index: u32) -> u32 {
+        match self.kind {
+            Kind::Array | Kind::Object => self.value,
+            _ => index + 1,
+        }
     }
 }
 
@@ -228,7 +321,7 @@ impl<'t> Cursor<'t> {
         let mut here = self;
         // An alias points backwards to a finished node, so this ends.
         while here.node().kind == Kind::Alias {
-            here.index = here.node().text;
+            here.index = here.node().value;
         }
         here
     }
@@ -245,6 +338,12 @@ impl<'t> Cursor<'t> {
     /// What the node is, aliases followed.
     pub fn kind(self) -> Kind {
         self.target().node().kind
+    }
+
+    /// The index after the subtree.
+    #[cfg(all(test, feature = "yaml"))]
+    pub(crate) fn after(self) -> u32 {
+        self.node().next(self.index)
     }
 
     #[cfg(feature = "yaml")]
@@ -272,7 +371,7 @@ impl<'t> Cursor<'t> {
     #[cfg(feature = "yaml")]
     pub(crate) fn weight(self) -> u32 {
         let here = self.target();
-        here.node().next - here.index
+        here.node().next(here.index) - here.index
     }
 
     /// A piece of the source.
@@ -284,7 +383,7 @@ impl<'t> Cursor<'t> {
     pub fn items(self) -> Items<'t> {
         let here = self.target();
         let node = here.node();
-        let end = if node.kind == Kind::Array { node.next } else { here.index + 1 };
+        let end = if node.kind == Kind::Array { node.value } else { here.index + 1 };
         Items { tree: here.tree, next: here.index + 1, end }
     }
 
@@ -292,7 +391,7 @@ impl<'t> Cursor<'t> {
     pub fn members(self) -> Members<'t> {
         let here = self.target();
         let node = here.node();
-        let end = if node.kind == Kind::Object { node.next } else { here.index + 1 };
+        let end = if node.kind == Kind::Object { node.value } else { here.index + 1 };
         Members(Items { tree: here.tree, next: here.index + 1, end })
     }
 
@@ -316,7 +415,7 @@ impl<'t> Iterator for Items<'t> {
     fn next(&mut self) -> Option<Cursor<'t>> {
         (self.next < self.end).then(|| {
             let here = Cursor { tree: self.tree, index: self.next };
-            self.next = here.node().next;
+            self.next = here.node().next(here.index);
             here
         })
     }

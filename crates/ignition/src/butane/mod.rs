@@ -85,7 +85,10 @@ impl Transpiled {
 
     /// The document: Ignition, or for openshift a MachineConfig, as JSON.
     pub fn to_json(&self, style: Style) -> String {
-        let mut out = Writer::new(style, self.target.level);
+        self.write(Writer::new(style, self.target.level))
+    }
+
+    fn write(&self, mut out: Writer) -> String {
         match &self.machine_config {
             None => self.config.encode(&mut out),
             Some(machine) => out.object(|out| {
@@ -130,7 +133,10 @@ impl Transpiled {
 /// All findings, if at least one is an error.
 pub fn transpile(source: &[u8], options: &Options<'_>) -> Result<(Vec<u8>, Report), Report> {
     match check(source, options) {
-        (Some(made), report) if !report.is_fatal() => Ok((made.to_json(Style::TIDY).into_bytes(), report)),
+        (Some(made), report) if !report.is_fatal() => {
+            let out = Writer::new(Style::TIDY, made.target.level).expect(source.len() + source.len() / 2);
+            Ok((made.write(out).into_bytes(), report))
+        }
         (_, report) => Err(report),
     }
 }
@@ -151,13 +157,13 @@ pub fn check(source: &[u8], options: &Options<'_>) -> (Option<Transpiled>, Repor
 fn target(tree: &Tree<'_>, report: &mut Report) -> Option<Target> {
     let root = tree.root();
     if let Some(other) = root.filter(|root| !matches!(root.kind(), Kind::Object | Kind::Plain)) {
-        Cx::new(report, Format::Yaml3, 0, 0).mismatch(other, "an object", &At::ROOT);
+        Cx::new(report, Format::Yaml3, 0).mismatch(other, "an object", &At::ROOT);
         return None;
     }
     let mut text = |name: &'static str| {
         let mut text = String::new();
         if let Some(node) = root.and_then(|root| root.get(name)) {
-            text.decode(&mut Cx::new(report, Format::Yaml3, 0, 0), node, &At::ROOT.key(name));
+            text.decode(&mut Cx::new(report, Format::Yaml3, 0), node, &At::ROOT.key(name));
         }
         text
     };
@@ -185,7 +191,7 @@ fn target(tree: &Tree<'_>, report: &mut Report) -> Option<Target> {
 fn decode<T: Decode + Into<Config>>(tree: &Tree<'_>, level: u8, report: &mut Report) -> Config {
     let mut config = T::default();
     if let Some(root) = tree.root() {
-        let mut cx = Cx::new(report, Format::Yaml3, level, tree.source().len());
+        let mut cx = Cx::new(report, Format::Yaml3, level).reading(tree, 3);
         config.decode(&mut cx, root, &At::ROOT);
     }
     config.into()

@@ -72,7 +72,7 @@ pub fn check(source: &[u8], options: &Options<'_>) -> (Option<crate::Config>, Re
     match tree.root() {
         None => report.warn("configuration-is-empty", "Configuration is empty", &At::ROOT),
         Some(root) => {
-            let mut cx = Cx::new(&mut report, Format::Yaml2, 0, source.len());
+            let mut cx = Cx::new(&mut report, Format::Yaml2, 0).reading(&tree, 4);
             config.decode(&mut cx, root, &At::ROOT);
         }
     }

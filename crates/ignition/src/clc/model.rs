@@ -2,6 +2,8 @@
 
 use super::options::{Etcd, Flannel};
 use crate::decode::inputs;
+pub(crate) use crate::fuze::model::{ConfigReference as Reference, IgnitionConfig, Verification};
+pub(crate) use crate::v1::{Dropin, Group, UserCreate};
 
 inputs! {
     /// A Container Linux Config.
@@ -37,32 +39,6 @@ inputs! {
         timeouts: Timeouts = "timeouts";
         /// Trust.
         security: Security = "security";
-    }
-    /// Other configs.
-    pub struct IgnitionConfig {
-        /// Configs appended to this one.
-        append: Vec<Reference> = "append";
-        /// The config used instead of this one.
-        replace: Option<Reference> = "replace";
-    }
-    /// Where a config or a certificate is.
-    pub struct Reference {
-        /// URL.
-        source: String = "source";
-        /// Hash.
-        verification: Verification = "verification";
-    }
-    /// How to know that what was fetched is right.
-    pub struct Verification {
-        /// The expected hash.
-        hash: Hash = "hash";
-    }
-    /// A hash in two parts.
-    pub struct Hash {
-        /// Only `sha512`.
-        function: String = "function";
-        /// 128 hexadecimal digits.
-        sum: String = "sum";
     }
     /// Time-outs of fetching, in seconds.
     pub struct Timeouts {
@@ -262,13 +238,6 @@ inputs! {
         /// Files that change the unit.
         dropins: Vec<Dropin> = "dropins";
     }
-    /// A file that changes a unit.
-    pub struct Dropin {
-        /// File name.
-        name: String = "name";
-        /// The file.
-        contents: String = "contents";
-    }
     /// Units of networkd.
     pub struct Networkd {
         /// The units.
@@ -320,40 +289,6 @@ inputs! {
         no_log_init: bool = "no_log_init";
         /// Login shell.
         shell: String = "shell";
-    }
-    /// How to make a user.
-    pub struct UserCreate {
-        /// Number.
-        uid: Option<u64> = "uid";
-        /// Comment.
-        gecos: String = "gecos";
-        /// Home directory.
-        home_dir: String = "home_dir";
-        /// Make no home directory.
-        no_create_home: bool = "no_create_home";
-        /// First group.
-        primary_group: String = "primary_group";
-        /// Other groups.
-        groups: Vec<String> = "groups";
-        /// Make no group of the same name.
-        no_user_group: bool = "no_user_group";
-        /// A system account.
-        system: bool = "system";
-        /// Keep out of lastlog and faillog.
-        no_log_init: bool = "no_log_init";
-        /// Login shell.
-        shell: String = "shell";
-    }
-    /// A group.
-    pub struct Group {
-        /// Name.
-        name: String = "name";
-        /// Number.
-        gid: Option<u64> = "gid";
-        /// As in gshadow(5).
-        password_hash: String = "password_hash";
-        /// A system group.
-        system: bool = "system";
     }
     /// Updates of the system.
     pub struct Update {

@@ -30,6 +30,12 @@ impl Prune for i64 {
     }
 }
 
+impl Prune for u64 {
+    fn is_trivial(&self, _default_on: bool) -> bool {
+        *self == 0
+    }
+}
+
 impl Prune for String {
     fn is_trivial(&self, _default_on: bool) -> bool {
         self.is_empty()
@@ -56,6 +62,9 @@ pub(crate) trait Inner {
 impl Inner for bool {}
 impl Inner for String {}
 impl Inner for i64 {
+    const COUNTS_WHEN_SET: bool = true;
+}
+impl Inner for u64 {
     const COUNTS_WHEN_SET: bool = true;
 }
 impl<T: crate::decode::Object> Inner for T {}

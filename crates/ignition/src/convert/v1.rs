@@ -75,7 +75,7 @@ pub(super) fn up(old: v1::Config) -> v2::Config {
     }
     for user in old.passwd.users {
         let create = user.create.map(|create| v2::UserCreate {
-            uid: create.uid,
+            uid: create.uid.map(signed),
             gecos: create.gecos,
             home_dir: create.home_dir,
             no_create_home: create.no_create_home,
@@ -97,12 +97,17 @@ pub(super) fn up(old: v1::Config) -> v2::Config {
     for group in old.passwd.groups {
         new.passwd.groups.push(v2::PasswdGroup {
             name: group.name,
-            gid: group.gid,
+            gid: group.gid.map(signed),
             password_hash: group.password_hash,
             system: group.system,
         });
     }
     new
+}
+
+/// No number of an account is near the limit.
+fn signed(id: u64) -> i64 {
+    i64::try_from(id).unwrap_or(i64::MAX)
 }
 
 fn owner(id: i64) -> Option<v2::Owner> {
@@ -192,9 +197,10 @@ pub(super) fn down(old: v2::Config, losses: &mut Report) -> v1::Config {
     for unit in old.networkd.units {
         new.networkd.units.push(v1::NetworkdUnit { name: unit.name, contents: unit.contents });
     }
-    for user in old.passwd.users {
+    let passwd = At::ROOT.key("passwd");
+    for (index, user) in old.passwd.users.into_iter().enumerate() {
         let create = user.create.map(|create| v1::UserCreate {
-            uid: create.uid,
+            uid: unsigned(create.uid, losses, &passwd.key("users").index(index).key("create").key("uid")),
             gecos: create.gecos,
             home_dir: create.home_dir,
             no_create_home: create.no_create_home,
@@ -212,13 +218,21 @@ pub(super) fn down(old: v2::Config, losses: &mut Report) -> v1::Config {
             create,
         });
     }
-    for group in old.passwd.groups {
+    for (index, group) in old.passwd.groups.into_iter().enumerate() {
         new.passwd.groups.push(v1::Group {
             name: group.name,
-            gid: group.gid,
+            gid: unsigned(group.gid, losses, &passwd.key("groups").index(index).key("gid")),
             password_hash: group.password_hash,
             system: group.system,
         });
     }
     new
+}
+
+fn unsigned(id: Option<i64>, losses: &mut Report, at: &At<'_>) -> Option<u64> {
+    let id = id?;
+    if id < 0 {
+        lose(losses, "a negative number", at);
+    }
+    u64::try_from(id).ok()
 }

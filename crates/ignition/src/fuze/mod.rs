@@ -4,7 +4,7 @@
 //! empty things stay) are kept, since its users' templates were written against them.
 
 mod check;
-mod model;
+pub(crate) mod model;
 mod write;
 
 pub use model::Config;
@@ -25,7 +25,7 @@ pub fn parse(source: &[u8]) -> Result<Config, Report> {
     };
     let mut config = Config::default();
     if let Some(root) = tree.root() {
-        let mut cx = Cx::new(&mut report, Format::Yaml2, 0, source.len());
+        let mut cx = Cx::new(&mut report, Format::Yaml2, 0).reading(&tree, 2);
         cx.unused = Severity::Error;
         config.decode(&mut cx, root, &At::ROOT);
     }
@@ -50,7 +50,7 @@ pub fn parse(source: &[u8]) -> Result<Config, Report> {
 /// Every finding, located in the YAML.
 pub fn transpile(source: &[u8]) -> Result<Vec<u8>, Report> {
     let config = parse(source)?;
-    write::config(&config).map(String::into_bytes)
+    write::config(&config, source.len()).map(String::into_bytes)
 }
 
 /// The fields of a Fuze config, for schemas.

@@ -1,6 +1,7 @@
-//! The objects of a Fuze config, named as in the YAML.
+//! The objects of a Fuze config, named as in the YAML. Units and accounts are those of Ignition 1.
 
 use crate::decode::inputs;
+pub(crate) use crate::v1::{Group, Networkd, Passwd, Systemd, Unit, User, UserCreate};
 
 inputs! {
     /// A Fuze config.
@@ -151,87 +152,5 @@ inputs! {
     pub struct Owner {
         /// The number; 0 is the default.
         id: i64 = "id";
-    }
-    /// Units of systemd.
-    pub struct Systemd {
-        /// The units.
-        units: Vec<Unit> = "units";
-    }
-    /// A unit of systemd.
-    pub struct Unit {
-        /// File name with extension.
-        name: String = "name";
-        /// Start it at boot.
-        enable: bool = "enable";
-        /// Never start it.
-        mask: bool = "mask";
-        /// The unit file.
-        contents: String = "contents";
-        /// Files that change the unit.
-        dropins: Vec<Dropin> = "dropins";
-    }
-    /// A file that changes a unit.
-    pub struct Dropin {
-        /// File name, ending in `.conf`.
-        name: String = "name";
-        /// The file.
-        contents: String = "contents";
-    }
-    /// Units of networkd.
-    pub struct Networkd {
-        /// The units.
-        units: Vec<Dropin> = "units";
-    }
-    /// Accounts.
-    pub struct Passwd {
-        /// Users.
-        users: Vec<User> = "users";
-        /// Groups.
-        groups: Vec<Group> = "groups";
-    }
-    /// A user.
-    pub struct User {
-        /// Login name.
-        name: String = "name";
-        /// As in shadow(5).
-        password_hash: String = "password_hash";
-        /// Lines of `authorized_keys`.
-        ssh_authorized_keys: Vec<String> = "ssh_authorized_keys";
-        /// Present: the user is made.
-        create: Option<UserCreate> = "create";
-    }
-    /// How to make a user.
-    pub struct UserCreate {
-        /// Number.
-        uid: Option<u64> = "uid";
-        /// Comment.
-        gecos: String = "gecos";
-        /// Home directory.
-        home_dir: String = "home_dir";
-        /// Make no home directory.
-        no_create_home: bool = "no_create_home";
-        /// First group.
-        primary_group: String = "primary_group";
-        /// Other groups.
-        groups: Vec<String> = "groups";
-        /// Make no group of the same name.
-        no_user_group: bool = "no_user_group";
-        /// A system account.
-        system: bool = "system";
-        /// Keep out of lastlog and faillog.
-        no_log_init: bool = "no_log_init";
-        /// Login shell.
-        shell: String = "shell";
-    }
-    /// A group.
-    pub struct Group {
-        /// Name.
-        name: String = "name";
-        /// Number.
-        gid: Option<u64> = "gid";
-        /// As in gshadow(5).
-        password_hash: String = "password_hash";
-        /// A system group.
-        system: bool = "system";
     }
 }

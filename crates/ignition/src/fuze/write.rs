@@ -11,10 +11,10 @@ use crate::report::{At, Report};
 use crate::size;
 use crate::url::Url;
 
-/// Writes a config that was checked.
-pub(super) fn config(config: &Config) -> Result<String, Report> {
+/// Writes a config that was checked; it was read from so many octets.
+pub(super) fn config(config: &Config, source: usize) -> Result<String, Report> {
     let mut report = Report::default();
-    let mut out = Writer::new(Style::GO, 0);
+    let mut out = Writer::new(Style::GO, 0).expect(source + source / 4 + 256);
     out.object(|out| {
         out.key("ignition");
         out.object(|out| {

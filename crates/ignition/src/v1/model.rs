@@ -147,7 +147,7 @@ objects! {
     /// How to make a user.
     pub struct UserCreate {
         /// Number.
-        uid: Option<i64> = "uid";
+        uid: Option<u64> = "uid";
         /// Comment.
         gecos: String = "gecos";
         /// Home directory.
@@ -172,7 +172,7 @@ objects! {
         /// Name.
         name: String = "name";
         /// Number.
-        gid: Option<i64> = "gid";
+        gid: Option<u64> = "gid";
         /// As in gshadow(5).
         password_hash: String = "passwordHash";
         /// A system group.
