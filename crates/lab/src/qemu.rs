@@ -74,9 +74,9 @@ pub fn command(parts: &Parts, machine: &Machine, files: Files<'_>, accelerator: 
             command.arg("-drive").arg(format!("if=pflash,unit=0,format=raw,readonly=on,file={code}"));
             command.arg("-drive").arg(format!("if=pflash,unit=1,format=raw,file={vars}"));
             // Without romfile= iPXE's EFI ROM takes over; without the fw_cfg line EDK2 tries IPv6 too.
-            command
-                .arg("-device")
-                .arg(format!("virtio-net-pci,id=nic,netdev=net,mac={mac},romfile=,bootindex=1"));
+            // With a disk the order is what UEFI's own variables say: QEMU's would overwrite what the agent sets.
+            let index = if machine.spec.disk.is_some() { "" } else { ",bootindex=1" };
+            command.arg("-device").arg(format!("virtio-net-pci,id=nic,netdev=net,mac={mac},romfile={index}"));
             command.args(["-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=n"]);
         }
     }

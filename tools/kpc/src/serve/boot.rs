@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use fleet::{Decision, Mac, Observation, Sighting, Stage, Uuid};
-use proxy_dhcp::BootRequest;
+use proxy_dhcp::{BootRequest, ClientArch};
 use tftp::driver::{Cause, Directory, OpenRequest, Opened, Refusal, Source};
 use tftp::wire::ErrorCode;
 
@@ -27,6 +27,11 @@ impl proxy_dhcp::driver::Decide for DhcpHook {
         self.0.observe(Observation::Seen { sighting: sighting.clone(), stage });
         match self.0.read(|fleet, now| fleet.decide(now, &sighting)) {
             Decision::Boot(_) | Decision::Hold { .. } | Decision::Discover => {
+                proxy_dhcp::driver::Decision::Answer
+            }
+            // UEFI's own PXE client waits a minute for an offer that does not come; with one it is sent on at once. A
+            // BIOS goes on by itself.
+            Decision::Local { .. } if request.arch().is_some_and(|arch| arch != ClientArch::Bios) => {
                 proxy_dhcp::driver::Decision::Answer
             }
             Decision::Local { reason, .. }
@@ -55,7 +60,7 @@ pub(crate) fn dhcp_event(state: &State, event: &proxy_dhcp::driver::Event<'_>) {
             if stage == Stage::Firmware {
                 let machine = state.read(|fleet, _| fleet.machine_with(Mac(mac.0)).map(|machine| machine.id));
                 if let Some(machine) = machine {
-                    state.firmware_heard(machine, *arch != proxy_dhcp::ClientArch::Bios);
+                    state.firmware_heard(machine, *arch != ClientArch::Bios);
                 }
             }
             let program =
@@ -84,7 +89,10 @@ impl Source for Loaders {
         let mut sighting = Sighting::from_peer(request.peer.ip());
         sighting.mac = neighbour(request.peer.ip());
         match self.state.read(|fleet, now| fleet.decide(now, &sighting)) {
-            Decision::Boot(_) | Decision::Hold { .. } | Decision::Discover => self.folder.open(request).await,
+            // A loader is all that is here; what it is told by HTTP is decided there.
+            Decision::Boot(_) | Decision::Hold { .. } | Decision::Discover | Decision::Local { .. } => {
+                self.folder.open(request).await
+            }
             other => {
                 tracing::debug!(peer = %request.peer, ?other, "TFTP refused");
                 Err(Refusal::new(ErrorCode::AccessViolation, "nothing to boot for this machine"))
