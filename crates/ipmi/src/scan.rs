@@ -1,4 +1,5 @@
-//! Looking for BMCs: a paced sweep of presence pings and Get Channel Authentication Capabilities.
+//! Looking for BMCs: a paced sweep of presence pings and Get Channel Authentication Capabilities; of those found, the
+//! cipher suites they list and whether suite 0 is open.
 //!
 //! A pure engine for any number of addresses; `driver::scan` runs it on one socket per address family.
 //! KPC swept port 623 by TCP and found nothing: IPMI is UDP (IPMI v2.0 §13.1.2).
@@ -9,9 +10,12 @@ use std::time::{Duration, Instant};
 
 use crate::command::Command;
 use crate::command::app::{ChannelAuthCapabilities, GetChannelAuthCapabilities};
+use crate::command::channel::{GetChannelCipherSuites, cipher_suite_records};
+use crate::crypto::cipher_suite::Algorithms;
 use crate::wire::asf;
 use crate::wire::message::{BMC_ADDRESS, Message, REMOTE_CONSOLE};
-use crate::wire::session::{AuthType, Packet, V15};
+use crate::wire::open_session::{Accepted, OpenSessionRequest, OpenSessionResponse};
+use crate::wire::session::{AuthType, Packet, PayloadType, V15, V20};
 use crate::{Ignored, ParseError, Privilege};
 
 /// How a sweep goes.
@@ -25,11 +29,19 @@ pub struct Config {
     pub wait: Duration,
     /// Also send the ASF presence ping; default true.
     pub ping: bool,
+    /// Also ask BMCs of 2.0 for their cipher suites, and open a session with suite 0; default false. A BMC that accepts
+    /// suite 0 keeps the half-open session until it times out there.
+    pub details: bool,
 }
+
+/// Sixteen octets each that a list of cipher suites may have.
+const MAX_PARTS: u8 = 8;
+/// Tag and console session id of the question for suite 0.
+const ZERO: (u8, u32) = (0x5a, 0x4b50_4330);
 
 impl Default for Config {
     fn default() -> Self {
-        Self { rate: 20_000, rounds: 2, wait: Duration::from_millis(200), ping: true }
+        Self { rate: 20_000, rounds: 2, wait: Duration::from_millis(200), ping: true, details: false }
     }
 }
 
@@ -44,6 +56,27 @@ pub struct Found {
     pub capabilities: Option<ChannelAuthCapabilities>,
     /// Whether it answered the presence ping.
     pub pong: Option<asf::Pong>,
+    /// The cipher suites it lists before a session, bit n for suite n; `None` from those that do not say.
+    pub suites: Option<u64>,
+    /// Whether it accepts a session with suite 0, which asks for no password; `None` if it was not asked or silent.
+    pub cipher_zero: Option<bool>,
+}
+
+/// What is still asked of a BMC that was found.
+#[derive(Debug, Default)]
+struct Details {
+    /// Octets of the cipher suite list so far.
+    octets: Vec<u8>,
+    /// The next part of the list; `None` when it is complete or refused.
+    part: Option<u8>,
+    /// Suite 0 is still to be asked about.
+    zero: bool,
+}
+
+impl Details {
+    fn wanted(&self) -> bool {
+        self.part.is_some() || self.zero
+    }
 }
 
 #[derive(Debug)]
@@ -52,6 +85,7 @@ struct Target {
     rounds: u8,
     v20: bool,
     found: Option<Found>,
+    details: Details,
     told: bool,
 }
 
@@ -90,13 +124,92 @@ fn question(v20: bool) -> Vec<u8> {
     datagram
 }
 
+/// The question for one part of the list of cipher suites, outside a session (IPMI v2.0 §22.15).
+fn suites_question(index: u8) -> Vec<u8> {
+    let command = GetChannelCipherSuites { channel: 0x0e, payload_type: 0, index };
+    let (mut data, mut payload, mut datagram) = (Vec::new(), Vec::new(), Vec::new());
+    command.encode(&mut data);
+    let message = Message {
+        to: BMC_ADDRESS,
+        net_fn: GetChannelCipherSuites::NET_FN,
+        to_lun: 0,
+        from: REMOTE_CONSOLE,
+        sequence: index,
+        from_lun: 0,
+        command: GetChannelCipherSuites::COMMAND,
+        data: &data,
+    };
+    message.encode(&mut payload);
+    V20::encode_plain(PayloadType::Ipmi, &payload, &mut datagram);
+    datagram
+}
+
+/// The question whether suite 0 is open.
+fn zero_question() -> Vec<u8> {
+    let (tag, console_id) = ZERO;
+    let algorithms = Algorithms { authentication: 0, integrity: 0, confidentiality: 0 };
+    let (mut payload, mut datagram) = (Vec::new(), Vec::new());
+    OpenSessionRequest { tag, max_privilege: 0, console_id, algorithms }.encode(&mut payload);
+    V20::encode_plain(PayloadType::OpenSessionRequest, &payload, &mut datagram);
+    datagram
+}
+
+impl Target {
+    /// Takes an answer about cipher suites; whether there is a next question to ask at once.
+    fn handle_details(&mut self, packet: &V20<'_>) -> Result<bool, Ignored> {
+        let Some(found) = &mut self.found else {
+            return Err(Ignored::Unexpected("no answer to our question"));
+        };
+        match packet.payload_type {
+            PayloadType::OpenSessionResponse if self.details.zero => {
+                let response = OpenSessionResponse::parse(packet.payload)?;
+                if response.tag != ZERO.0 {
+                    return Err(Ignored::Unexpected("another message tag"));
+                }
+                let open = |accepted: &Accepted| {
+                    let Algorithms { authentication, integrity, confidentiality } = accepted.algorithms;
+                    (authentication, integrity, confidentiality) == (0, 0, 0)
+                };
+                found.cipher_zero = Some(response.outcome.as_ref().is_ok_and(open));
+                self.details.zero = false;
+                Ok(false)
+            }
+            PayloadType::Ipmi if packet.session_id == 0 => {
+                let message = Message::parse(packet.payload)?;
+                let (Some(part), (0x07, 0x54)) = (self.details.part, (message.net_fn, message.command))
+                else {
+                    return Err(Ignored::Unexpected("no answer to our question"));
+                };
+                if message.sequence != part {
+                    return Err(Ignored::Unexpected("another part of the list"));
+                }
+                let records = match message.data {
+                    [0, _channel, records @ ..] => records,
+                    _ => &[],
+                };
+                self.details.octets.extend_from_slice(records.get(..16).unwrap_or(records));
+                let whole = records.len() < 16 || part + 1 >= MAX_PARTS;
+                self.details.part = if whole { None } else { Some(part + 1) };
+                if whole && !self.details.octets.is_empty() {
+                    let listed = cipher_suite_records(&self.details.octets);
+                    let bits = listed.iter().filter(|record| record.id < 64).map(|record| 1u64 << record.id);
+                    found.suites = Some(bits.fold(0, |all, bit| all | bit));
+                }
+                Ok(!whole)
+            }
+            _ => Err(Ignored::Unexpected("no answer to our question")),
+        }
+    }
+}
+
 impl Scan {
     /// A sweep that starts at once.
     pub fn new(now: Instant, config: Config, targets: impl IntoIterator<Item = SocketAddr>) -> Self {
         let mut queue = VecDeque::new();
         let mut map = BTreeMap::new();
         for addr in targets {
-            let target = Target { sent: now, rounds: 0, v20: true, found: None, told: false };
+            let details = Details::default();
+            let target = Target { sent: now, rounds: 0, v20: true, found: None, details, told: false };
             if map.insert(addr, target).is_none() {
                 queue.push_back(addr);
             }
@@ -122,7 +235,15 @@ impl Scan {
         if !answered {
             self.outbox.push_back((addr, question(target.v20)));
         }
-        if ping && target.found.is_none_or(|found| found.pong.is_none()) {
+        if let Some(part) = target.details.part {
+            self.outbox.push_back((addr, suites_question(part)));
+        }
+        if target.details.zero {
+            self.outbox.push_back((addr, zero_question()));
+        }
+        // The first question about details follows the first ping at once: that one's answer is on its way.
+        let repeated = target.rounds > 1 || !target.details.wanted();
+        if ping && repeated && target.found.is_none_or(|found| found.pong.is_none()) {
             let mut datagram = Vec::new();
             asf::Message::Ping { tag: 0 }.encode(&mut datagram);
             self.outbox.push_back((addr, datagram));
@@ -133,7 +254,9 @@ impl Scan {
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, octets: &[u8]) -> Result<(), Ignored> {
         let target = self.targets.get_mut(&from).ok_or(Ignored::Stranger)?;
         let rtt = now.saturating_duration_since(target.sent);
-        let blank = Found { addr: from, rtt, capabilities: None, pong: None };
+        let (capabilities, pong, suites, cipher_zero) = (None, None, None, None);
+        let blank = Found { addr: from, rtt, capabilities, pong, suites, cipher_zero };
+        let mut more = false;
         match Packet::parse(octets)? {
             Packet::Asf(asf::Message::Pong(pong)) => {
                 target.found.get_or_insert(blank).pong = Some(pong);
@@ -160,16 +283,27 @@ impl Scan {
                     v20: true,
                 };
                 let capabilities = command.parse_reply(data)?;
-                target.found.get_or_insert(blank).capabilities = Some(capabilities);
+                let found = target.found.get_or_insert(blank);
+                let fresh = found.capabilities.replace(capabilities).is_none();
+                if fresh && self.config.details && capabilities.supports_v20() {
+                    target.details = Details { octets: Vec::new(), part: Some(0), zero: true };
+                    more = true;
+                }
             }
-            _ => return Err(Ignored::Unexpected("no answer to our question")),
+            Packet::V20(packet) => more = target.handle_details(&packet)?,
+            Packet::Asf(_) => return Err(Ignored::Unexpected("no answer to our question")),
         }
         if let (Some(found), false) = (target.found, target.told)
             && found.capabilities.is_some()
             && (found.pong.is_some() || !self.config.ping)
+            && !target.details.wanted()
         {
             target.told = true;
             self.events.push_back(found);
+        } else if more {
+            // The next question of this BMC; its answers count anew.
+            target.rounds = 0;
+            self.ask(now, from);
         }
         Ok(())
     }

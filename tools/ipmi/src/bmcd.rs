@@ -1,20 +1,29 @@
 //! `ipmi bmcd`: a virtual BMC whose power and boot device act on QEMU or on a command.
+//!
+//! Binds, gives up root, then starts its runtime. SIGHUP reads passwords and keys again, SIGTERM drains.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use daemon::log::LogFormat;
+use daemon::signals::{Signal, Signals};
+
+use ipmi::command::chassis::{BootFlags, ChassisControl};
 use ipmi::crypto::keys::Secret;
-use ipmi::driver::{BmcServer, BootDevices, HookMachine, Machine, QmpMachine, ServerEvent};
-use ipmi::responder::{Config, Event};
+use ipmi::driver::{BmcServer, BootDevices, HookMachine, Machine, MachineError, QmpMachine, ServerEvent};
+use ipmi::responder::{Config, Event, MachineCall};
 use ipmi::session::UserName;
 use ipmi::wire::session::AuthType;
 use ipmi::{CipherSuite, Ignored};
-use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Mutex;
+use tracing::level_filters::LevelFilter;
 
+use crate::counters::Counters;
+use crate::netboot::duration;
 use crate::{output, secret};
 
 const EXAMPLES: &str = "\
@@ -65,12 +74,22 @@ pub(crate) struct Args {
     /// Faults to inject, in percent: drop=5,duplicate=5,reorder=5,busy=1; delay in ms: delay=10.
     #[arg(long, value_name = "NAME=N", value_delimiter = ',')]
     fault: Vec<String>,
+    /// The account to become where root starts it; default the owner of the QMP socket or of the program. No capability
+    /// is kept; `root` keeps the account.
+    #[arg(long, value_name = "USER")]
+    run_as: Option<String>,
+    /// How long SIGTERM lets the machine finish what it is doing.
+    #[arg(long, default_value = "10s", value_parser = duration)]
+    drain: Duration,
+    /// Serve Prometheus metrics here.
+    #[arg(long, value_name = "ADDR")]
+    metrics: Option<SocketAddr>,
     /// How events are written to standard error.
-    #[arg(long, default_value = "text", value_parser = ["text", "json"])]
-    log_format: String,
+    #[arg(long, value_enum, default_value_t)]
+    log_format: LogFormat,
     /// Which events are written.
-    #[arg(long, default_value = "info", value_parser = output::LEVELS)]
-    log_level: String,
+    #[arg(long, default_value = "info")]
+    log_level: LevelFilter,
 }
 
 fn boot_devices(items: &[String]) -> Result<BootDevices, String> {
@@ -128,86 +147,168 @@ fn config(args: &Args) -> Result<Config, String> {
     Ok(config)
 }
 
-fn log(json: bool, level: &str, event: &ServerEvent) {
-    let (shown, text) = match event {
+/// One machine for one server after the other: SIGHUP makes a new server.
+#[derive(Debug)]
+struct Shared<M>(Arc<Mutex<M>>);
+
+impl<M: Machine> Machine for Shared<M> {
+    async fn power(&mut self, control: ChassisControl) -> Result<(), MachineError> {
+        self.0.lock().await.power(control).await
+    }
+    async fn boot_device(&mut self, flags: BootFlags) -> Result<(), MachineError> {
+        self.0.lock().await.boot_device(flags).await
+    }
+    async fn status(&mut self) -> Result<bool, MachineError> {
+        self.0.lock().await.status().await
+    }
+}
+
+fn log(event: &ServerEvent) {
+    match event {
         ServerEvent::Responder(Event::LoggedIn { from, user, suite }) => {
-            ("info", format!("{from} logged in as {} (suite {suite})", String::from_utf8_lossy(user)))
+            tracing::info!(%from, user = %String::from_utf8_lossy(user), suite, "logged in");
         }
         ServerEvent::Responder(Event::Refused { from, status }) => {
-            ("info", format!("{from} refused: {status}"))
+            tracing::info!(%from, %status, "refused");
         }
         ServerEvent::Responder(Event::Answered { to, net_fn, command, completion }) => {
-            ("debug", format!("{to} command {net_fn:02x}h/{command:02x}h: {completion}"))
+            tracing::debug!(%to, "command {net_fn:02x}h/{command:02x}h: {completion}");
         }
         ServerEvent::Ignored(from, Ignored::Malformed(error)) => {
-            ("debug", format!("{from} ignored: {error}"))
+            tracing::debug!(%from, "ignored: {error}");
         }
-        ServerEvent::Ignored(from, why) => ("debug", format!("{from} ignored: {why}")),
-        ServerEvent::Machine { call, outcome: Ok(()) } => {
-            let level = if *call == ipmi::responder::MachineCall::Status { "debug" } else { "info" };
-            (level, format!("machine: {call:?}"))
+        ServerEvent::Ignored(from, why) => tracing::debug!(%from, "ignored: {why}"),
+        ServerEvent::Machine { call: MachineCall::Status, outcome: Ok(()) } => {
+            tracing::debug!("machine: Status");
         }
-        ServerEvent::Machine { call, outcome: Err(why) } => ("error", format!("machine: {call:?}: {why}")),
-        _ => return,
-    };
-    if !output::shows(shown, level) {
-        return;
+        ServerEvent::Machine { call, outcome: Ok(()) } => tracing::info!("machine: {call:?}"),
+        ServerEvent::Machine { call, outcome: Err(why) } => tracing::error!("machine: {call:?}: {why}"),
+        _ => {}
     }
-    output::note(&if json { json!({"level": shown, "event": text}).to_string() } else { text });
 }
 
-pub(crate) async fn run(args: Args) -> ExitCode {
-    let config = match config(&args) {
-        Ok(config) => config,
+/// The account that may do what this BMC has to: the owner of its machine's socket or program.
+fn account(args: &Args) -> Result<String, String> {
+    if let Some(user) = &args.run_as {
+        return Ok(user.clone());
+    }
+    let place = args.qmp.as_deref().or(args.command.as_deref()).unwrap_or(Path::new("/"));
+    let owner = std::fs::metadata(place).map_err(|error| format!("{}: {error}", place.display()))?.uid();
+    let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = accounts.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let (name, _, uid) = (fields.next()?, fields.next()?, fields.next()?);
+        (uid.parse() == Ok(owner)).then(|| name.to_owned())
+    });
+    name.ok_or_else(|| format!("{} belongs to user {owner}, who has no name: add --run-as", place.display()))
+}
+
+/// Binds, gives up root, serves.
+pub(crate) fn run(args: Args) -> ExitCode {
+    daemon::log::start(args.log_format, args.log_level);
+    let opened = config(&args)
+        .and_then(|_| boot_devices(&args.boot_device).map_err(|error| format!("--boot-device {error}")))
+        .and_then(|_| account(&args));
+    let account = match opened {
+        Ok(account) => account,
         Err(error) => return output::configuration(&error),
     };
-    let server = match BmcServer::bind(args.listen, config) {
-        Ok(server) => server,
-        Err(error) => return output::fail(&format!("listening on UDP {}: {error}", args.listen)),
+    let sockets = bind(&args).and_then(|socket| Ok((socket, daemon::metrics::listen(args.metrics)?)));
+    let (socket, metrics) = match sockets {
+        Ok(sockets) => sockets,
+        Err(error) => return daemon::give_up(&error, daemon::FAILED),
     };
-    let server = match &args.serial {
-        None => server,
-        Some(path) => match tokio::net::UnixStream::connect(path).await {
-            Ok(stream) => server.with_serial(stream),
-            Err(error) => {
-                return output::fail(&format!("connecting to the serial port {}: {error}", path.display()));
-            }
+    if let Err(error) = daemon::privileges::drop_to(&account, &[]) {
+        return daemon::give_up(&error, daemon::FAILED);
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return daemon::give_up(&error, daemon::FAILED),
+    };
+    runtime.block_on(serve(args, socket, metrics))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the tool opens its sockets")]
+fn bind(args: &Args) -> std::io::Result<UdpSocket> {
+    let given = daemon::sockets::Given::from_environment().udp()?;
+    given.map_or_else(
+        || {
+            UdpSocket::bind(args.listen).map_err(|error| {
+                std::io::Error::new(error.kind(), format!("listening on UDP {}: {error}", args.listen))
+            })
         },
-    };
-    match (&args.qmp, &args.command) {
+        Ok,
+    )
+}
+
+async fn serve(args: Args, socket: UdpSocket, metrics: Option<std::net::TcpListener>) -> ExitCode {
+    let counters = Arc::new(Counters::default());
+    let page = Arc::clone(&counters);
+    let metrics = metrics.and_then(|listener| tokio::net::TcpListener::from_std(listener).ok());
+    let metrics = metrics.map(|listener| tokio::spawn(daemon::metrics::serve(listener, move || page.page())));
+    let outcome = match (&args.qmp, &args.command) {
         (Some(path), _) => {
-            let devices = match boot_devices(&args.boot_device) {
-                Ok(devices) => devices,
-                Err(error) => return output::usage(&format!("--boot-device {error}")),
-            };
+            let devices = boot_devices(&args.boot_device).unwrap_or_default(); // checked by `run`
             match QmpMachine::connect(path, devices).await {
-                Ok(machine) => serve(&args, server, machine).await,
-                Err(error) => output::fail(&error.to_string()),
+                Ok(machine) => answer(&args, &socket, machine, &counters).await,
+                Err(error) => Err(error.to_string()),
             }
         }
-        (None, Some(program)) => serve(&args, server, HookMachine::new(program.clone())).await,
-        (None, None) => output::usage("give --qmp or --command"),
+        (None, Some(program)) => answer(&args, &socket, HookMachine::new(program.clone()), &counters).await,
+        (None, None) => Err("give --qmp or --command".to_owned()),
+    };
+    if let Some(metrics) = metrics {
+        metrics.abort();
+    }
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::from(daemon::FAILED)
+        }
     }
 }
 
-async fn serve<M: Machine>(args: &Args, server: BmcServer, machine: M) -> ExitCode {
-    let json = args.log_format == "json";
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return output::fail("taking signals");
-    };
-    let shutdown = async move {
-        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-    };
-    if let Ok(addr) = server.local_addr() {
-        output::note(&format!("READY: virtual BMC on UDP {addr}"));
-    }
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    let level = args.log_level.clone();
-    let sink = Arc::new(move |event: ServerEvent| log(json, &level, &event));
-    match server.run(machine, sink, shutdown).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => output::fail(&format!("serving: {error}")),
+/// Answers until SIGTERM; after SIGHUP with passwords and keys read again, if they can be read.
+async fn answer<M: Machine>(
+    args: &Args,
+    socket: &UdpSocket,
+    machine: M,
+    counters: &Arc<Counters>,
+) -> Result<(), String> {
+    let text = |error: std::io::Error| error.to_string();
+    let machine = Arc::new(Mutex::new(machine));
+    let mut signals = Signals::listen().map_err(text)?;
+    let mut config = config(args)?;
+    tracing::info!("READY: virtual BMC on UDP {}", socket.local_addr().map_err(text)?);
+    daemon::signals::ready();
+    loop {
+        let clone = socket.try_clone().map_err(text)?;
+        let mut server = BmcServer::from_socket(clone, config.clone()).map_err(text)?.with_drain(args.drain);
+        if let Some(path) = &args.serial {
+            let stream = tokio::net::UnixStream::connect(path).await;
+            server = server.with_serial(
+                stream
+                    .map_err(|error| format!("connecting to the serial port {}: {error}", path.display()))?,
+            );
+        }
+        let counted = Arc::clone(counters);
+        let sink = Arc::new(move |event: ServerEvent| {
+            counted.count(&event);
+            log(&event);
+        });
+        let mut asked = Signal::Stop;
+        let shutdown = async { asked = signals.next().await };
+        server.run(Shared(Arc::clone(&machine)), sink, shutdown).await.map_err(text)?;
+        if asked == Signal::Stop {
+            return Ok(());
+        }
+        match self::config(args) {
+            Ok(new) => {
+                config = new;
+                tracing::info!("read passwords and keys again; sessions begin anew");
+            }
+            Err(error) => tracing::error!("keeping the old passwords and keys: {error}"),
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod bmcd;
 mod command;
+mod counters;
 mod fleet;
 mod iana;
 mod netboot;
@@ -17,14 +18,16 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let arguments: Vec<String> =
         std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return output::fail(&format!("starting: {error}")),
-    };
     match arguments.first().map(String::as_str) {
-        Some("scan" | "netboot" | "bmcd" | "help" | "--help" | "--version") => {
-            runtime.block_on(subcommand::run(arguments))
-        }
-        _ => runtime.block_on(command::run(arguments)),
+        Some("scan" | "netboot" | "bmcd" | "help" | "--help" | "--version") => subcommand::run(arguments),
+        _ => block_on(command::run(arguments)),
+    }
+}
+
+/// Runs what is no daemon; the daemon gives up root before it has a runtime.
+fn block_on(work: impl Future<Output = ExitCode>) -> ExitCode {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(work),
+        Err(error) => output::fail(&format!("starting: {error}")),
     }
 }

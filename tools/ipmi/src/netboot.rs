@@ -54,7 +54,13 @@ pub(crate) struct Args {
     json: bool,
     #[command(flatten)]
     messages: output::Messages,
+    /// Boot more than 256 machines.
+    #[arg(long)]
+    yes: bool,
 }
+
+/// Most machines booted without being told that it is meant.
+const MANY: usize = 256;
 
 /// Reads `500ms`, `5s`, `2m`, `5`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
@@ -75,6 +81,9 @@ pub(crate) async fn run(args: Args) -> ExitCode {
         Ok(hosts) => hosts,
         Err(error) => return output::usage(&error.to_string()),
     };
+    if hosts.len() > MANY && !args.yes {
+        return output::usage(&format!("{} machines: add --yes if that is meant", hosts.len()));
+    }
     let expected = match args.guid.as_deref().map(ipmi::guid::parse) {
         None => None,
         Some(None) => return output::usage("--guid takes 32 hex digits, dashes allowed"),

@@ -36,6 +36,9 @@ pub(crate) struct Args {
     /// Questions per silent address.
     #[arg(long, default_value_t = 2)]
     rounds: u8,
+    /// Ask neither for cipher suites nor whether suite 0 is open.
+    #[arg(long)]
+    quick: bool,
     /// One JSON object per BMC.
     #[arg(long)]
     json: bool,
@@ -63,7 +66,7 @@ pub(crate) async fn run(args: Args) -> ExitCode {
         }
     }
     let wait = Duration::from_millis(args.wait);
-    let config = ScanConfig { rate: args.rate, rounds: args.rounds, wait, ping: true };
+    let config = ScanConfig { rate: args.rate, rounds: args.rounds, wait, ping: true, details: !args.quick };
     let json = args.json;
     let shown = |found: &Found| output::line(&if json { as_json(found) } else { as_text(found) });
     match scan(targets, config, shown).await {
@@ -98,8 +101,15 @@ fn as_json(found: &Found) -> String {
         fields.insert("k_g".into(), c.has_k_g().into());
         fields.insert("null_users".into(), c.null_users().into());
         fields.insert("anonymous".into(), c.anonymous().into());
+        fields.insert("suites".into(), suites(found).into());
+        fields.insert("cipher_zero".into(), found.cipher_zero.into());
     }
     object.to_string()
+}
+
+/// The numbers of the cipher suites listed; `None` from a BMC that does not say.
+fn suites(found: &Found) -> Option<Vec<u8>> {
+    found.suites.map(|bits| (0..64).filter(|id| bits >> id & 1 == 1).collect())
 }
 
 fn as_text(found: &Found) -> String {
@@ -112,14 +122,21 @@ fn as_text(found: &Found) -> String {
         _ => "1.5",
     };
     let mut notes = Vec::new();
+    if let Some(suites) = suites(found) {
+        let numbers: Vec<_> = suites.iter().map(u8::to_string).collect();
+        notes.push(format!("suites {}", numbers.join(",")));
+    }
+    if found.cipher_zero == Some(true) {
+        notes.push("SUITE 0 OPEN: no password needed".to_owned());
+    }
     if c.has_k_g() {
-        notes.push("K_G set");
+        notes.push("K_G set".to_owned());
     }
     if c.null_users() {
-        notes.push("null user");
+        notes.push("null user".to_owned());
     }
     if c.anonymous() {
-        notes.push("ANONYMOUS LOGIN");
+        notes.push("ANONYMOUS LOGIN".to_owned());
     }
     let rtt = found.rtt.as_secs_f64() * 1e3;
     format!("{:<21} IPMI {version:<9} {rtt:7.2} ms  {}", found.addr.ip(), notes.join(", "))

@@ -36,7 +36,7 @@ enum Verb {
 }
 
 /// Parses and runs; clap prints help and usage errors (exit code 2) itself.
-pub(crate) async fn run(arguments: Vec<String>) -> ExitCode {
+pub(crate) fn run(arguments: Vec<String>) -> ExitCode {
     let cli = match Cli::try_parse_from(std::iter::once("ipmi".to_owned()).chain(arguments)) {
         Ok(cli) => cli,
         Err(error) => {
@@ -45,8 +45,8 @@ pub(crate) async fn run(arguments: Vec<String>) -> ExitCode {
         }
     };
     match cli.verb {
-        Verb::Scan(args) => scan::run(args).await,
-        Verb::Netboot(args) => netboot::run(args).await,
-        Verb::Bmcd(args) => bmcd::run(*args).await,
+        Verb::Scan(args) => crate::block_on(scan::run(args)),
+        Verb::Netboot(args) => crate::block_on(netboot::run(args)),
+        Verb::Bmcd(args) => bmcd::run(*args),
     }
 }

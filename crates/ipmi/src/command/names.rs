@@ -35,6 +35,14 @@ pub fn entity(number: u8) -> Option<&'static str> {
     name("entity", number)
 }
 
+/// All entity ids with their names, by number.
+pub fn entities() -> impl Iterator<Item = (u8, &'static str)> {
+    lines("entity").filter_map(|line| {
+        let (hex, name) = line.split_once(' ')?;
+        Some((u8::from_str_radix(hex, 16).ok()?, name))
+    })
+}
+
 /// A chassis type (SMBIOS; Platform Management FRU §10).
 pub fn chassis_type(number: u8) -> &'static str {
     name("chassis", number).unwrap_or("Unknown")

@@ -1,5 +1,7 @@
 //! Reading whole repositories: SDRs, the event log, FRU data; every loop has an end.
 
+use std::collections::BTreeSet;
+
 use super::{Bmc, BmcError};
 use crate::CompletionCode;
 use crate::ParseError;
@@ -21,14 +23,25 @@ impl Bmc {
     /// # Errors
     /// As [`Bmc::execute`]; also when the BMC's list of records has no end.
     pub async fn sensor_data_records(&mut self) -> Result<Vec<Sdr>, BmcError> {
+        let records = self.sensor_data_octets().await?;
+        let parsed: Result<_, _> = records.iter().map(|octets| Sdr::parse(octets)).collect();
+        parsed.map_err(BmcError::Malformed)
+    }
+
+    /// Reads all sensor data records as octets, each with its header (IPMI v2.0 §33.3, §43).
+    ///
+    /// # Errors
+    /// As [`Bmc::execute`]; also when the BMC's list of records has no end.
+    pub async fn sensor_data_octets(&mut self) -> Result<Vec<Vec<u8>>, BmcError> {
         let mut records = Vec::new();
         let (mut reservation, mut reservations) = (self.execute(&ReserveSdrRepository).await?, 1);
         let (mut id, mut chunk) = (0u16, CHUNK);
+        let mut seen = BTreeSet::new();
         while id != 0xffff {
             match self.sensor_data_record(reservation, id, &mut chunk).await {
                 Ok((next, octets)) => {
-                    records.push(Sdr::parse(&octets).map_err(BmcError::Malformed)?);
-                    if next == id || records.len() >= MAX_RECORDS {
+                    records.push(octets);
+                    if !seen.insert(next) || records.len() >= MAX_RECORDS {
                         return Err(BmcError::Malformed(ParseError::Length("SDR repository")));
                     }
                     id = next;
@@ -85,13 +98,14 @@ impl Bmc {
     pub async fn event_log(&mut self) -> Result<Vec<SelRecord>, BmcError> {
         let mut records = Vec::new();
         let mut id = 0u16;
+        let mut seen = BTreeSet::new();
         while id != 0xffff {
             let (next, record) = match self.execute(&GetSelEntry(id)).await {
                 Err(BmcError::Completion(CompletionCode::NOT_FOUND)) if id == 0 => break, // empty
                 other => other?,
             };
             records.push(record);
-            if next == id || next == record.id || records.len() >= MAX_RECORDS {
+            if !seen.insert(next) || next == record.id || records.len() >= MAX_RECORDS {
                 return Err(BmcError::Malformed(ParseError::Length("SEL")));
             }
             id = next;

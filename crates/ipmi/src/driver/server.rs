@@ -98,6 +98,7 @@ pub struct BmcServer {
     socket: UdpSocket,
     responder: BmcResponder,
     serial: Option<UnixStream>,
+    drain: Duration,
 }
 
 /// Reads the serial port; waits for ever when there is none, `None` when it is closed.
@@ -117,6 +118,14 @@ impl BmcServer {
         self
     }
 
+    /// The same, waiting up to `drain` at the end for what the machine is still doing, so that its consoles hear of
+    /// it; default not at all.
+    #[must_use]
+    pub fn with_drain(mut self, drain: Duration) -> Self {
+        self.drain = drain;
+        self
+    }
+
     /// Binds `addr`.
     ///
     /// # Errors
@@ -133,7 +142,8 @@ impl BmcServer {
     pub fn from_socket(socket: std::net::UdpSocket, config: Config) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         let socket = UdpSocket::from_std(socket)?;
-        Ok(Self { socket, responder: BmcResponder::new(config, entropy()?), serial: None })
+        let responder = BmcResponder::new(config, entropy()?);
+        Ok(Self { socket, responder, serial: None, drain: Duration::ZERO })
     }
 
     /// Where it listens.
@@ -209,6 +219,18 @@ impl BmcServer {
                 }
                 () = sleep_until(deadline.into()) => self.responder.handle_timeout(Instant::now()),
             }
+        }
+        let end = Instant::now() + self.drain;
+        while self.responder.questions_waiting() > 0 {
+            tokio::select! {
+                Some((ticket, answer)) = outcomes.recv() => {
+                    self.responder.answer(Instant::now(), ticket, answer);
+                }
+                () = sleep_until(end.into()) => break,
+            }
+        }
+        while let Some(to) = self.responder.poll_transmit(Instant::now(), &mut outbox) {
+            let _ = self.socket.send_to(&outbox, to).await; // as above
         }
         drop(operator);
         Ok(())

@@ -1,7 +1,9 @@
-//! A sweep over many BMCs on one UDP socket per address family.
+//! A sweep over many BMCs on a few UDP sockets per address family.
 
+use std::future::poll_fn;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::net::UdpSocket;
@@ -17,8 +19,13 @@ use crate::wire::asf::Message;
 
 /// How long the network may take to say that a port is closed.
 const PROBE: Duration = Duration::from_millis(500);
-/// Datagrams taken from the socket before timers are looked at.
+/// Datagrams taken from a socket before timers are looked at.
 const BATCH: usize = 64;
+/// Hosts in conversation per socket. Two small datagrams of each fit into Linux's default receive buffer; what does
+/// not fit is lost, and costs its host a time-out.
+const HOSTS_PER_SOCKET: usize = 64;
+/// Sockets of a sweep at most.
+const MAX_SOCKETS: usize = 16;
 
 /// Runs one script per BMC and calls `done` for each as it ends.
 ///
@@ -37,19 +44,43 @@ pub async fn sweep<S: Script>(
         if targets.is_empty() {
             continue;
         }
-        let socket = UdpSocket::bind(any).await?;
+        let count = config.fanout.min(targets.len()).div_ceil(HOSTS_PER_SOCKET).clamp(1, MAX_SOCKETS);
+        let mut sockets = Vec::with_capacity(count);
+        for _ in 0..count {
+            sockets.push(UdpSocket::bind(any).await?);
+        }
         let mut sweep = Sweep::new(Instant::now(), config, entropy()?);
         for (addr, session, script) in targets {
             sweep.add(addr, session, script);
         }
-        run(&socket, sweep, &mut done).await?;
+        run(&sockets, sweep, &mut done).await?;
     }
     Ok(())
 }
 
+/// The socket that speaks with a host: always the same, so that its answers find it.
+fn socket_of(sockets: &[UdpSocket], addr: SocketAddr) -> Option<&UdpSocket> {
+    let number = match addr.ip() {
+        IpAddr::V4(ip) => u128::from(ip.to_bits()),
+        IpAddr::V6(ip) => ip.to_bits(),
+    };
+    let at = (number + u128::from(addr.port())) % (sockets.len().max(1) as u128);
+    sockets.get(at as usize) // below the number of sockets
+}
+
+/// Waits until one of the sockets has a datagram.
+async fn readable(sockets: &[UdpSocket]) -> io::Result<()> {
+    poll_fn(|context| {
+        let ready = sockets.iter().map(|socket| socket.poll_recv_ready(context));
+        // Every socket is asked, so that every one wakes this task.
+        ready.fold(Poll::Pending, |found, one| if found.is_ready() { found } else { one })
+    })
+    .await
+}
+
 #[expect(clippy::disallowed_methods, reason = "drivers read the clock")]
 async fn run<S: Script>(
-    socket: &UdpSocket,
+    sockets: &[UdpSocket],
     mut sweep: Sweep<S>,
     done: &mut impl FnMut(SocketAddr, Result<S::Output, BmcError>),
 ) -> io::Result<()> {
@@ -68,6 +99,7 @@ async fn run<S: Script>(
             }
         }
         while let Some(to) = sweep.poll_transmit(&mut outbox) {
+            let Some(socket) = socket_of(sockets, to) else { continue };
             if let Err(source) = socket.send_to(&outbox, to).await
                 && sweep.unreachable(Instant::now(), to)
             {
@@ -79,16 +111,14 @@ async fn run<S: Script>(
         }
         let Some(deadline) = sweep.poll_timeout() else { return Ok(()) };
         tokio::select! {
-            ready = socket.readable() => {
+            ready = readable(sockets) => {
                 ready?;
                 let now = Instant::now();
-                for _ in 0..BATCH {
-                    match socket.try_recv_from(&mut inbox) {
-                        Ok((length, from)) => {
-                            let octets = inbox.get(..length).unwrap_or_default();
-                            let _ = sweep.handle_datagram(now, from, octets);
-                        }
-                        Err(_) => break,
+                for socket in sockets {
+                    for _ in 0..BATCH {
+                        let Ok((length, from)) = socket.try_recv_from(&mut inbox) else { break };
+                        let octets = inbox.get(..length).unwrap_or_default();
+                        let _ = sweep.handle_datagram(now, from, octets);
                     }
                 }
             }

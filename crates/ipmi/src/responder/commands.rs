@@ -121,7 +121,10 @@ impl BmcResponder {
             (0x00, 0x09) => self.boot_option(message.data),
             (0x06, 0x01) => {
                 let mut data = Vec::new();
-                self.config.device.encode(&mut data);
+                let mut device = self.config.device;
+                // What it holds it says (§20.1): sensor records, event log, inventory.
+                device.additional_support |= self.storage.support();
+                device.encode(&mut data);
                 ok(data)
             }
             (0x06, 0x08 | 0x37) => ok(self.config.guid.to_vec()),

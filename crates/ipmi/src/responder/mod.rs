@@ -395,6 +395,11 @@ impl BmcResponder {
         self.sessions.len()
     }
 
+    /// How many questions wait for the machine's answer.
+    pub fn questions_waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     fn user_level(&self, index: usize) -> Privilege {
         self.config.users.get(index).map_or(Privilege::Callback, |user| user.privilege)
     }

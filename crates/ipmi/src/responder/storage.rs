@@ -48,6 +48,12 @@ impl Storage {
         records.is_empty() && readings.is_empty() && log.is_empty() && fru.is_empty()
     }
 
+    /// The bits of "additional device support" for what there is: 1 SDR, 2 SEL, 3 FRU (IPMI v2.0 §20.1).
+    pub(super) fn support(&self) -> u8 {
+        let Data { records, log, fru, .. } = &self.data;
+        u8::from(!records.is_empty()) << 1 | u8::from(!log.is_empty()) << 2 | u8::from(!fru.is_empty()) << 3
+    }
+
     pub(super) fn execute(&mut self, net_fn: u8, command: u8, data: &[u8]) -> Answer {
         match (net_fn, command) {
             (0x0a, 0x20) => self.info(0x51, self.data.records.len(), 0x02),

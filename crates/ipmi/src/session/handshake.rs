@@ -72,7 +72,12 @@ impl Session {
     fn open(&mut self, now: Instant, suite: CipherSuite, suites_left: Vec<CipherSuite>, retry: Retry) {
         let console_id = self.entropy.draw_id();
         let [tag] = self.entropy.draw();
-        let max_privilege = self.config.privilege.to_wire();
+        // "The highest that the algorithms allow" (IPMI v2.0 §13.17), as ipmitool asks for administrators: BMCs
+        // that limit a suite refuse a plain 4 there. RAKP 1 names the level that counts.
+        let max_privilege = match self.config.privilege {
+            Privilege::Administrator => 0,
+            other => other.to_wire(),
+        };
         let algorithms = suite.algorithms();
         let mut payload = Vec::with_capacity(32);
         OpenSessionRequest { tag, max_privilege, console_id, algorithms }.encode(&mut payload);

@@ -295,6 +295,7 @@ impl Session {
             .answer(now, &message)
             .ok_or(Ignored::Unexpected("no request with this number and command"))?;
         let completion = CompletionCode(*completion);
+        let Some(pending) = self.try_later(now, completion, pending) else { return Ok(()) };
         match pending.id {
             Some(id) => {
                 let data = data.to_vec();
@@ -304,6 +305,23 @@ impl Session {
         }
         self.dispatch(now);
         Ok(())
+    }
+
+    /// "Node busy" (C0h) means that nothing was done: the request goes out again later, under a new number. Gives it
+    /// back when it is answered otherwise, or has no attempt left.
+    fn try_later(
+        &mut self,
+        now: Instant,
+        completion: CompletionCode,
+        mut pending: Pending,
+    ) -> Option<Pending> {
+        if completion != CompletionCode::BUSY || !pending.retry.next(now, &self.config) {
+            return Some(pending);
+        }
+        let Some(sequence) = self.requests.free_sequence(now) else { return Some(pending) };
+        pending.retry.repeated = false;
+        self.requests.insert(sequence, pending, Vec::new());
+        None
     }
 
     /// Set Session Privilege Level was answered. A refusal is left to the commands that needed the level:
@@ -391,7 +409,9 @@ impl Session {
             }
             return;
         }
+        let unsent = pending.datagram.is_empty();
         let datagram = match pending.request.repeat {
+            _ if unsent => self.transmit_request(now, &pending.request, sequence),
             // A new session sequence number, the same request number (IPMI v2.0 §6.12.12).
             Repeat::Freely => self.transmit_request(now, &pending.request, sequence),
             // The very same datagram: a BMC that had it drops it by its session sequence number.
@@ -401,7 +421,7 @@ impl Session {
                 datagram
             }
         };
-        pending.retry.repeated = true;
+        pending.retry.repeated = !unsent;
         self.requests.insert(sequence, pending, datagram);
     }
 

@@ -4,29 +4,107 @@ use ipmi::command::app::GetChannelAuthCapabilities;
 use ipmi::command::channel::{
     CipherSuiteRecord, GetChannelAccess, GetChannelInfo, GetSessionInfo, cipher_suite_records,
 };
-use ipmi::command::user::{GetUserAccess, GetUserName};
+use ipmi::command::user::{GetUserAccess, GetUserName, SetUserAccess};
 use ipmi::driver::BmcError;
 use ipmi::session::Request;
 use ipmi::{Command, CompletionCode, Privilege};
 
-use super::{Context, Failed, number, user};
-use crate::output::line;
+use super::{Context, Failed, channel_number, hint, integer, privilege_limit, user, user_id};
+use crate::output::{line, note};
 
 pub(super) fn check(rest: &[&str]) -> Result<(), Failed> {
     match rest {
-        ["info", ..] | ["authcap", _, _, ..] | ["getaccess", _, ..] => Ok(()),
-        ["getciphers", "ipmi" | "sol", ..] => Ok(()),
+        ["help", ..] | ["info"] | ["getciphers", "ipmi" | "sol"] | ["setaccess", "help", ..] => Ok(()),
+        ["info" | "getaccess", channel] | ["getciphers", "ipmi" | "sol", channel] => {
+            channel_number(channel).map(drop)
+        }
+        ["authcap", channel, level] => {
+            channel_number(channel)?;
+            privilege_limit(level).map(drop)
+        }
+        ["getaccess", channel, user] => channel_number(channel).and_then(|_| user_id(user)).map(drop),
+        ["setaccess", channel, user, options @ ..] if !options.is_empty() => {
+            channel_number(channel).and_then(|_| user_id(user))?;
+            Access::default().with(options).map(drop)
+        }
+        ["info" | "authcap" | "getaccess" | "setaccess" | "getciphers", ..] | [] => {
+            Err(format!("Not enough parameters given.\n{USAGE}").into())
+        }
         [word, ..] => Err(format!("Invalid CHANNEL command: {word}").into()),
-        [] => Err(String::from("Channel Commands: authcap, getaccess, info, getciphers").into()),
     }
 }
 
+const USAGE: &str = "\
+Channel Commands:
+    authcap   <channel number> <max privilege>
+    getaccess <channel number> [user id]
+    setaccess <channel number> <user id> [callin=on|off] [ipmi=on|off] [link=on|off] [privilege=level]
+    info      [channel number]
+    getciphers <ipmi | sol> [channel]";
+
+const SESSION_USAGE: &str = "Session Commands: info <active | all | id 0xnnnnnnnn | handle 0xnn>";
+
 pub(super) fn check_session(rest: &[&str]) -> Result<(), Failed> {
     match rest {
-        ["info", "active" | "all", ..] | ["info", "id" | "handle", _, ..] => Ok(()),
-        _ => Err(String::from("Session Commands: info <active | all | id 0xnnnnnnnn | handle 0xnn>").into()),
+        [] | ["help", ..] | ["info"] | ["info", "help" | "active" | "all", ..] => Ok(()),
+        ["info", "id" | "handle", word, ..] => match integer(word) {
+            Some(_) => Ok(()),
+            None => Err(format!("HEX number expected, but '{word}' given.").into()),
+        },
+        _ => Err(SESSION_USAGE.to_owned().into()),
     }
 }
+
+/// What `setaccess` changes of a user's access (IPMI v2.0 §22.26).
+#[derive(Clone, Copy, Debug, Default)]
+struct Access {
+    callback_only: bool,
+    link: bool,
+    messages: bool,
+    limit: u8,
+}
+
+impl Access {
+    fn with(mut self, options: &[&str]) -> Result<Self, Failed> {
+        for option in options {
+            let (name, value) = option.split_once('=').unwrap_or((option, ""));
+            // As documented; ipmitool 1.8.19 itself turns `link=off` into on.
+            match name {
+                "callin" => self.callback_only = matches!(value, "off" | "disable" | "no"),
+                "link" => self.link = !matches!(value, "off" | "disable" | "no"),
+                "ipmi" => self.messages = !matches!(value, "off" | "disable" | "no"),
+                "privilege" => self.limit = level(value)?,
+                _ => return Err(format!("Invalid option: {option}").into()),
+            }
+        }
+        Ok(self)
+    }
+}
+
+/// A privilege limit by its name or number.
+fn level(word: &str) -> Result<u8, Failed> {
+    let named = (1..=15).find(|number| user::privilege(*number).eq_ignore_ascii_case(word));
+    named.map_or_else(|| privilege_limit(word), Ok)
+}
+
+async fn set_access(context: &mut Context, channel: u8, user: u8, options: &[&str]) -> Result<(), Failed> {
+    let now = context.bmc.execute(&GetUserAccess { channel, user }).await?;
+    let access = Access {
+        callback_only: now.access & 0x40 != 0,
+        link: now.access & 0x20 != 0,
+        messages: now.access & 0x10 != 0,
+        limit: now.access & 0x0f,
+    };
+    let access = access.with(options)?;
+    let bit = |set: bool, bit: u8| u8::from(set) << bit;
+    let flags = 0x80 | bit(access.callback_only, 6) | bit(access.link, 5) | bit(access.messages, 4);
+    context.bmc.execute(&SetUserAccess { channel, flags, user, limit: access.limit }).await?;
+    line(&format!("Set User Access (channel {channel} id {user}) successful."));
+    Ok(())
+}
+
+/// Records that ipmitool's list has room for.
+const LISTED: usize = 12;
 
 fn medium(number: u8) -> &'static str {
     match number {
@@ -210,23 +288,35 @@ async fn authcap(context: &mut Context, channel: u8, level: u8) -> Result<(), Fa
 
 pub(super) async fn run(context: &mut Context, rest: &[&str]) -> Result<(), Failed> {
     match rest {
-        ["authcap", channel, level, ..] => authcap(context, number(channel)?, number(level)?).await,
-        ["getaccess", channel, rest @ ..] => {
-            let only = rest.first().map(|word| number(word)).transpose()?;
-            access(context, number(channel)?, only.filter(|id| *id != 0)).await
+        ["authcap", channel, level, ..] => {
+            authcap(context, channel_number(channel)?, privilege_limit(level)?).await
         }
+        ["getaccess", channel, rest @ ..] => {
+            let only = rest.first().map(|word| user_id(word)).transpose()?;
+            access(context, channel_number(channel)?, only).await
+        }
+        ["setaccess", channel, user, options @ ..] => {
+            set_access(context, channel_number(channel)?, user_id(user)?, options).await
+        }
+        ["help", ..] => hint(USAGE),
         ["getciphers", kind, rest @ ..] => {
-            let channel = rest.first().map_or(Ok(0x0e), |word| number(word))?;
+            let channel = rest.first().map_or(Ok(0x0e), |word| channel_number(word))?;
             let octets = context.bmc.cipher_suite_octets(channel, u8::from(*kind == "sol")).await?;
             if !context.csv {
                 line("ID   IANA    Auth Alg        Integrity Alg   Confidentiality Alg");
             }
-            for record in cipher_suite_records(&octets) {
-                print_suite(&record, context.csv);
+            let records = cipher_suite_records(&octets);
+            for record in records.iter().take(LISTED) {
+                print_suite(record, context.csv);
+            }
+            if let Some(more @ [_, ..]) = records.get(LISTED..) {
+                // ipmitool ends its list here; nobody shall miss suite 17 for that.
+                let ids: Vec<_> = more.iter().map(|record| record.id.to_string()).collect();
+                note(&format!("and suites {}, which ipmitool does not list", ids.join(", ")));
             }
             Ok(())
         }
-        [_, rest @ ..] => info(context, rest.first().map_or(Ok(0x0e), |word| number(word))?).await,
+        [_, rest @ ..] => info(context, rest.first().map_or(Ok(0x0e), |word| channel_number(word))?).await,
         [] => Ok(()),
     }
 }
@@ -272,13 +362,14 @@ async fn info_of(context: &mut Context, command: GetSessionInfo) -> Result<Vec<u
 pub(super) async fn session(context: &mut Context, rest: &[&str]) -> Result<(), Failed> {
     match rest {
         [_, "id", word, ..] => {
-            let hex = word.strip_prefix("0x").unwrap_or(word);
-            let id = u32::from_str_radix(hex, 16).map_err(|_| format!("Invalid session id: {word}"))?;
-            let octets = context.bmc.execute(&GetSessionInfo::Id(id)).await?;
+            let id = integer(word).ok_or_else(|| format!("Invalid session id: {word}"))?;
+            let octets = info_of(context, GetSessionInfo::Id(id)).await?;
             print_session(&octets, context.csv);
         }
         [_, "handle", word, ..] => {
-            let octets = context.bmc.execute(&GetSessionInfo::Handle(number(word)?)).await?;
+            let handle = integer(word).ok_or_else(|| format!("Invalid session handle: {word}"))?;
+            // One octet on the wire (IPMI v2.0 §22.20); ipmitool cuts the rest off as well.
+            let octets = info_of(context, GetSessionInfo::Handle(handle as u8)).await?;
             print_session(&octets, context.csv);
         }
         [_, "all", ..] => {
@@ -297,10 +388,11 @@ pub(super) async fn session(context: &mut Context, rest: &[&str]) -> Result<(), 
                 index += 1;
             }
         }
-        _ => {
+        [_, "active", ..] => {
             let octets = info_of(context, GetSessionInfo::Current).await?;
             print_session(&octets, context.csv);
         }
+        _ => return hint(SESSION_USAGE),
     }
     Ok(())
 }

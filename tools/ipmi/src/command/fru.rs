@@ -5,7 +5,7 @@ use ipmi::command::names;
 use ipmi::command::sdr::SdrBody;
 use ipmi::driver::BmcError;
 
-use super::{Context, Failed, time};
+use super::{Context, Failed, hint, time};
 use crate::output::line;
 
 /// Seconds from 1970 to 1996, where board dates begin (Platform Management FRU §11).
@@ -13,7 +13,11 @@ const EPOCH_1996: u32 = 820_454_400;
 
 pub(super) fn check(rest: &[&str]) -> Result<(), Failed> {
     match rest {
-        [] | ["print" | "list", ..] => Ok(()),
+        [] | ["print" | "list" | "help", ..] | ["read", _, _, ..] => Ok(()),
+        ["read", ..] => Err(String::from("usage: fru read <fru id> <fru file>").into()),
+        ["write" | "edit" | "internaluse" | "upgEkey" | "get", ..] => {
+            Err(String::from("this FRU command is not supported by this program").into())
+        }
         [word, ..] => Err(format!("Invalid FRU command: {word}").into()),
     }
 }
@@ -33,7 +37,9 @@ fn fields(titles: &[&str], extra: &str, values: &[String]) {
     }
 }
 
-fn print(inventory: &FruInventory) {
+fn print(inventory: &FruInventory, verbose: bool) {
+    // The file id is shown with -v.
+    let file_id = |title: &'static str| if verbose { title } else { "" };
     if let Some(chassis) = &inventory.chassis {
         line(&format!(" Chassis Type          : {}", names::chassis_type(chassis.kind)));
         fields(&["Chassis Part Number", "Chassis Serial"], "Chassis Extra", &chassis.fields);
@@ -44,7 +50,8 @@ fn print(inventory: &FruInventory) {
             minutes => time::long(EPOCH_1996.saturating_add(minutes.saturating_mul(60))),
         };
         line(&format!(" Board Mfg Date        : {date}"));
-        let titles = ["Board Mfg", "Board Product", "Board Serial", "Board Part Number", ""];
+        let titles =
+            ["Board Mfg", "Board Product", "Board Serial", "Board Part Number", file_id("Board FRU ID")];
         fields(&titles, "Board Extra", &board.fields);
     }
     if let Some(product) = &inventory.product {
@@ -55,7 +62,7 @@ fn print(inventory: &FruInventory) {
             "Product Version",
             "Product Serial",
             "Product Asset Tag",
-            "",
+            file_id("Product FRU ID"),
         ];
         fields(&titles, "Product Extra", &product.fields);
     }
@@ -77,7 +84,7 @@ async fn one(context: &mut Context, device: u8) -> Result<bool, Failed> {
     }
     match context.bmc.fru_inventory(device).await {
         Ok(inventory) => {
-            print(&inventory);
+            print(&inventory, context.verbose > 0);
             Ok(true)
         }
         Err(BmcError::Malformed(ipmi::ParseError::Value("FRU format version", version))) => {
@@ -92,14 +99,34 @@ async fn one(context: &mut Context, device: u8) -> Result<bool, Failed> {
     }
 }
 
+/// Writes a device's octets to a file; a device that is not there is passed over, as ipmitool does.
+async fn save(context: &mut Context, device: u8, path: &str) -> Result<(), Failed> {
+    let octets = match context.bmc.fru_data(device).await {
+        Err(BmcError::Completion(code)) => return hint(&format!("Device not present ({})", code.text())),
+        other => other?,
+    };
+    line(&format!("Fru Size         : {} bytes", octets.len()));
+    std::fs::write(path, octets).map_err(|error| format!("writing {path}: {error}"))?;
+    line("Done");
+    Ok(())
+}
+
 pub(super) async fn run(context: &mut Context, rest: &[&str]) -> Result<(), Failed> {
+    match rest {
+        ["help", ..] => return hint("FRU Commands: print read"),
+        ["read", device, path, ..] => return save(context, super::number(device)?, path).await,
+        _ => {}
+    }
     if let Some(word) = rest.get(1).filter(|word| **word != "all") {
         let device = word.parse().map_err(|_| format!("FRU Device ID {word:?} is invalid."))?;
         return if one(context, device).await? { Ok(()) } else { Err(Failed(None)) };
     }
     line("FRU Device Description : Builtin FRU Device (ID 0)");
-    one(context, 0).await?;
-    line("");
+    // The controller says whether it has an inventory of its own (IPMI v2.0 §20.1, additional device support).
+    if context.bmc.device_id().await?.additional_support & 0x08 != 0 {
+        one(context, 0).await?;
+        line("");
+    }
     let records = match context.bmc.sensor_data_records().await {
         Ok(records) => records,
         Err(BmcError::Completion(_)) => return Ok(()),

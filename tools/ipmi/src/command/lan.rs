@@ -3,22 +3,32 @@
 use std::net::Ipv4Addr;
 
 use ipmi::command::channel::GetChannelInfo;
-use ipmi::command::lan::{GetLanParameter, SetLanParameter};
+use ipmi::command::lan::GetLanParameter;
 use ipmi::driver::BmcError;
+use ipmi::session::Request;
 
-use super::{Context, Failed, number};
+use super::{Context, Failed, hint, lan_set, number};
 use crate::output::line;
 
 pub(super) fn check(rest: &[&str]) -> Result<(), Failed> {
     match rest {
-        ["print", ..] => Ok(()),
-        ["set", _, "ipaddr" | "netmask" | "ipsrc" | "macaddr", _, ..] => Ok(()),
-        ["set", _, "defgw", "ipaddr", _, ..] | ["set", _, "vlan", "id" | "priority", _, ..] => Ok(()),
-        ["set", _, "access", "on" | "off", ..] => Ok(()),
+        ["help", ..] | ["print"] | ["alert", "help", ..] => Ok(()),
+        ["print", word] | ["alert", "print", word] | ["stats", "get", word] => number(word).map(drop),
+        ["alert", "print"] | ["stats", "get"] => Ok(()),
+        ["alert", "print", channel, alert, ..] => number(channel).and_then(|_| number(alert)).map(drop),
+        ["set", rest @ ..] => lan_set::check(rest),
+        ["alert", "set", ..] => Err(String::from("lan alert set: not supported by this program").into()),
+        ["print" | "alert" | "stats", ..] | [] => Err(USAGE.to_owned().into()),
         [word, ..] => Err(format!("Invalid LAN command: {word}").into()),
-        [] => Err(String::from("LAN Commands: print, set").into()),
     }
 }
+
+const USAGE: &str = "\
+LAN Commands:
+    print [<channel number>]
+    set <channel number> <command> <parameter>
+    alert print [<channel number>] [<alert destination>]
+    stats get [<channel number>]";
 
 /// A parameter's octets; `None` where the BMC has none, as ipmitool leaves such lines out.
 async fn parameter(context: &mut Context, channel: u8, parameter: u8) -> Result<Option<Vec<u8>>, Failed> {
@@ -118,10 +128,6 @@ fn shown(parameter: u8, octets: &[u8]) -> Option<Vec<(&'static str, String)>> {
 }
 
 async fn print(context: &mut Context, channel: u8) -> Result<(), Failed> {
-    let medium = context.bmc.execute(&GetChannelInfo(channel)).await.map(|info| info.medium);
-    if !matches!(medium, Ok(4 | 6)) {
-        return Err(format!("Invalid channel: {channel}").into());
-    }
     for number in [0, 1, 2, 4, 3, 6, 5, 16, 7, 10, 11, 12, 13, 14, 15, 20, 21] {
         let octets = parameter(context, channel, number).await?;
         for (title, text) in octets.and_then(|octets| shown(number, &octets)).unwrap_or_default() {
@@ -165,65 +171,76 @@ async fn print(context: &mut Context, channel: u8) -> Result<(), Failed> {
     Ok(())
 }
 
-fn four(word: &str) -> Result<Vec<u8>, Failed> {
-    let parsed: Result<Ipv4Addr, _> = word.parse();
-    parsed.map(|address| address.octets().to_vec()).map_err(|_| format!("Invalid IP address: {word}").into())
+/// The first LAN channel, as ipmitool looks for it.
+async fn first(context: &mut Context) -> Result<u8, Failed> {
+    for channel in 1..=11 {
+        if is_lan(context, channel).await {
+            return Ok(channel);
+        }
+    }
+    Err(String::from("Invalid channel: 0").into())
 }
 
-async fn set(context: &mut Context, channel: u8, rest: &[&str]) -> Result<(), Failed> {
-    let (parameter, data, told) = match rest {
-        ["ipaddr", word, ..] => (3, four(word)?, format!("Setting LAN IP Address to {word}")),
-        ["netmask", word, ..] => (6, four(word)?, format!("Setting LAN Subnet Mask to {word}")),
-        ["defgw", "ipaddr", word, ..] => {
-            (12, four(word)?, format!("Setting LAN Default Gateway IP to {word}"))
-        }
-        ["ipsrc", word, ..] => {
-            let source = match *word {
-                "none" => 0,
-                "static" => 1,
-                "dhcp" => 2,
-                "bios" => 3,
-                _ => return Err(format!("Invalid IP address source: {word}").into()),
-            };
-            (4, vec![source], String::new())
-        }
-        ["macaddr", word, ..] => {
-            let octets: Result<Vec<u8>, _> = word.split(':').map(|hex| u8::from_str_radix(hex, 16)).collect();
-            let octets = octets.ok().filter(|octets| octets.len() == 6);
-            let octets = octets.ok_or_else(|| format!("Invalid MAC address: {word}"))?;
-            (5, octets, format!("Setting LAN MAC Address to {word}"))
-        }
-        ["vlan", "id", "off", ..] => (20, SetLanParameter::vlan(channel, None).data, String::new()),
-        ["vlan", "id", word, ..] => {
-            let id: u16 = word.parse().unwrap_or(0);
-            if !(1..=4094).contains(&id) {
-                return Err(format!("VLAN ID {word:?} is not between 1 and 4094").into());
-            }
-            (20, SetLanParameter::vlan(channel, Some(id)).data, String::new())
-        }
-        ["vlan", "priority", word, ..] => (21, vec![number(word)? & 7], String::new()),
-        _ => return Err(String::from("lan set: this parameter is not supported").into()),
-    };
-    if !told.is_empty() {
-        line(&told);
+/// Whether it is a channel to a network (IPMI v2.0 table 6-3).
+async fn is_lan(context: &mut Context, channel: u8) -> bool {
+    (1..=15).contains(&channel)
+        && matches!(context.bmc.execute(&GetChannelInfo(channel)).await, Ok(info) if matches!(info.medium, 4 | 6))
+}
+
+/// The channel of a word, or the first; it must lead to a network.
+async fn channel_of(context: &mut Context, word: Option<&&str>) -> Result<u8, Failed> {
+    let Some(word) = word else { return first(context).await };
+    let channel = number(word)?;
+    if is_lan(context, channel).await {
+        Ok(channel)
+    } else {
+        Err(format!("Channel {channel} is not a LAN channel!").into())
     }
-    context.bmc.execute(&SetLanParameter { channel, parameter, data }).await?;
-    Ok(())
 }
 
 pub(super) async fn run(context: &mut Context, rest: &[&str]) -> Result<(), Failed> {
     match rest {
-        ["print", word, ..] => print(context, number(word)?).await,
-        ["set", channel, rest @ ..] => set(context, number(channel)?, rest).await,
-        _ => {
-            // The first LAN channel, as ipmitool looks for it.
-            for channel in 1..=11 {
-                if matches!(context.bmc.execute(&GetChannelInfo(channel)).await, Ok(info) if info.medium == 4)
-                {
-                    return print(context, channel).await;
-                }
-            }
-            Err(String::from("no LAN channel found").into())
+        ["print", rest @ ..] => {
+            let channel = channel_of(context, rest.first()).await?;
+            print(context, channel).await
         }
+        ["alert", "print", rest @ ..] => {
+            let channel = channel_of(context, rest.first()).await?;
+            let only = rest.get(1).map(|word| number(word)).transpose()?;
+            lan_set::alerts(context, channel, only).await
+        }
+        ["stats", _, rest @ ..] => {
+            let channel = channel_of(context, rest.first()).await?;
+            statistics(context, channel).await
+        }
+        ["set", word, rest @ ..] if !rest.is_empty() && *word != "help" => {
+            let channel = channel_of(context, Some(word)).await?;
+            lan_set::run(context, channel, rest).await
+        }
+        _ => hint(USAGE),
     }
+}
+
+/// Get IP/UDP/RMCP Statistics (IPMI v2.0 §23.4); ipmitool reads its numbers high octet first.
+async fn statistics(context: &mut Context, channel: u8) -> Result<(), Failed> {
+    let (code, data) = context.bmc.request(Request::new(0x0c, 0x04, vec![channel, 0])).await?;
+    if !code.is_ok() {
+        return Err(format!("Get LAN Stats command failed: {}", code.text()).into());
+    }
+    let titles = [
+        "IP Rx Packet",
+        "IP Rx Header Errors",
+        "IP Rx Address Errors",
+        "IP Rx Fragmented",
+        "IP Tx Packet",
+        "UDP Rx Packet",
+        "RMCP Rx Valid",
+        "UDP Proxy Packet Received",
+        "UDP Proxy Packet Dropped",
+    ];
+    for (title, pair) in titles.iter().zip(data.chunks(2)) {
+        let value = pair.first_chunk().map_or(0, |pair| u16::from_be_bytes(*pair));
+        line(&format!("{title:<26}: {value}"));
+    }
+    Ok(())
 }

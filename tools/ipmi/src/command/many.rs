@@ -6,7 +6,7 @@ use ipmi::session::Config;
 use ipmi::{hostrange, sweep};
 use serde_json::json;
 
-use super::{Failed, chassis};
+use super::{Failed, boot, chassis};
 use crate::fleet::{self, Told};
 use crate::options::Options;
 
@@ -42,7 +42,7 @@ pub(super) async fn run(
     let (port, json) = (options.port, options.json);
     let code = match (group, rest, words) {
         ("chassis", ["bootdev", ..], [device, more @ ..]) => {
-            let (flags, keep) = chassis::boot_flags_of(device, more)?;
+            let (flags, keep) = boot::boot_flags_of(device, more)?;
             let script = SetBootDevice::with_flags(flags, keep);
             let told = |(): &(), _: &str| Told {
                 text: format!("Set Boot Device to {device}"),

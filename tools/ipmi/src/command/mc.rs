@@ -1,29 +1,52 @@
 //! `mc` and `bmc` (ipmitool's lib/ipmi_mc.c).
 
+use ipmi::driver::BmcError;
 use ipmi::guid::Guid;
 use ipmi::session::{Privilege, Request};
 
-use super::{Context, Failed};
+use super::{Context, Failed, hint, system_info, watchdog};
 use crate::iana;
-use crate::output::line;
+use crate::output::{line, note};
+
+const USAGE: &str = "\
+MC Commands:
+  reset <warm|cold>
+  guid [auto|smbios|ipmi|rfc|dump]
+  info
+  watchdog <get|set|reset|off>
+  selftest
+  getenables
+  setenables <option=on|off> ...
+    recv_msg_intr, event_msg_intr, event_msg, system_event_log, oem0, oem1, oem2
+  getsysinfo <name>
+  setsysinfo <name> <value>
+    system_fw_version, system_name, primary_os_name, os_name";
 
 pub(super) fn check(rest: &[&str]) -> Result<(), Failed> {
     match rest {
-        ["info" | "guid" | "selftest" | "getenables", ..] | ["watchdog", "get", ..] => Ok(()),
-        ["reset", "warm" | "cold", ..] => Ok(()),
-        ["reset", ..] | [] => Err(String::from("Not enough parameters given.").into()),
+        ["help", ..] | ["info" | "guid" | "selftest" | "getenables", ..] => Ok(()),
+        ["reset", "warm" | "cold" | "help", ..] | ["setenables", _, ..] => Ok(()),
+        ["reset", word, ..] => Err(format!("Invalid mc/bmc reset command: {word}").into()),
+        ["watchdog", rest @ ..] => watchdog::check(rest),
+        ["getsysinfo" | "setsysinfo", rest @ ..] => system_info::check(rest),
+        ["reset" | "setenables"] | [] => Err(format!("Not enough parameters given.\n{USAGE}").into()),
         [word, ..] => Err(format!("Invalid mc/bmc command: {word}").into()),
     }
 }
 
 pub(super) async fn run(context: &mut Context, rest: &[&str]) -> Result<(), Failed> {
     match rest {
-        ["guid", ..] => guid(context).await,
+        ["info", ..] => info(context).await,
+        ["guid", rest @ ..] => guid(context, rest.first().copied().unwrap_or("auto")).await,
         ["selftest", ..] => selftest(context).await,
         ["getenables", ..] => enables(context).await,
-        ["watchdog", ..] => watchdog(context).await,
-        ["reset", kind, ..] => reset(context, kind).await,
-        _ => info(context).await,
+        ["setenables", options @ ..] if *options != ["help"] => set_enables(context, options).await,
+        ["watchdog", rest @ ..] => watchdog::run(context, rest).await,
+        ["reset", "cold", ..] => reset(context, "cold", 0x02).await,
+        ["reset", "warm", ..] => reset(context, "warm", 0x03).await,
+        ["getsysinfo", name, ..] if *name != "help" => system_info::get(context, name).await,
+        ["setsysinfo", name, value, ..] => system_info::set(context, name, value).await,
+        _ => hint(USAGE),
     }
 }
 
@@ -66,43 +89,42 @@ async fn info(context: &mut Context) -> Result<(), Failed> {
     Ok(())
 }
 
-/// The GUID as ipmitool 1.8.19 reads it: the encoding is guessed by the version and variant bits.
-async fn guid(context: &mut Context) -> Result<(), Failed> {
+/// The GUID in the order asked for; `auto` guesses it by the version bits, as ipmitool 1.8.19 does.
+async fn guid(context: &mut Context, order: &str) -> Result<(), Failed> {
     let octets = context.bmc.system_guid().await?;
-    let (encoding, text, version) = decode(octets);
-    match version {
-        Some(version) => {
-            line(&format!("System GUID   : {}", Guid(text)));
-            line(&format!("GUID Encoding : {encoding}"));
-            line(&format!("GUID Version  : {version}"));
-        }
-        None => {
-            let hex: String = octets.iter().map(|octet| format!("{octet:02X}")).collect();
-            line(&format!("System GUID   : {hex}"));
-            line("GUID Encoding : Unknown (unsupported data dump)");
-        }
+    let orders = [
+        ("smbios", "SMBIOS (WARNING: IPMI Specification violation!)", ipmi::guid::smbios(octets)),
+        ("ipmi", "IPMI", ipmi::guid::reversed(octets)),
+        ("rfc", "RFC4122 (WARNING: IPMI Specification violation!)", octets),
+    ];
+    let named = orders.iter().find(|(name, _, _)| *name == order);
+    let found = named.or_else(|| orders.iter().find(|(_, _, uuid)| version(uuid).is_some()));
+    let Some((_, encoding, uuid)) = found.filter(|_| order != "dump") else {
+        let hex: String = octets.iter().map(|octet| format!("{octet:02X}")).collect();
+        line(&format!("System GUID   : {hex}"));
+        return Ok(());
+    };
+    line(&format!("System GUID   : {}", Guid(*uuid)));
+    if named.is_none() {
+        line(&format!("GUID Encoding : {encoding}"));
+    }
+    match version(uuid) {
+        Some(version) => line(&format!("GUID Version  : {version}")),
+        None => line(&format!("GUID Version  : Unknown/unsupported ({})", uuid[6] >> 4)),
     }
     Ok(())
 }
 
-/// Tries IPMI's order, then SMBIOS's, then the plain one; takes the first whose version is 1 to 5.
-fn decode(octets: [u8; 16]) -> (&'static str, [u8; 16], Option<&'static str>) {
-    let version = |uuid: &[u8; 16]| match uuid[6] >> 4 {
-        1 => Some("Time-based Gregorian"),
-        2 => Some("DCE Security with POSIX UIDs (not for IPMI)"),
-        3 => Some("Name-based using MD5"),
-        4 => Some("Random or pseudo-random"),
-        5 => Some("Name-based using SHA-1"),
-        _ => None,
-    };
-    let orders =
-        [("SMBIOS", ipmi::guid::smbios(octets)), ("IPMI", ipmi::guid::reversed(octets)), ("RFC4122", octets)];
-    for (name, uuid) in orders {
-        if let Some(version) = version(&uuid) {
-            return (name, uuid, Some(version));
-        }
-    }
-    ("Unknown", octets, None)
+/// RFC 4122 §4.1.3.
+fn version(uuid: &[u8; 16]) -> Option<&'static str> {
+    Some(match uuid[6] >> 4 {
+        1 => "Time-based",
+        2 => "DCE Security with POSIX UIDs (not for IPMI)",
+        3 => "Name-based using MD5",
+        4 => "Random or pseudo-random",
+        5 => "Name-based using SHA-1",
+        _ => return None,
+    })
 }
 
 /// A request that any user may make; its refusal in ipmitool's words.
@@ -141,75 +163,77 @@ async fn selftest(context: &mut Context) -> Result<(), Failed> {
     Ok(())
 }
 
-async fn enables(context: &mut Context) -> Result<(), Failed> {
+/// The global enables: bit, word, name (IPMI v2.0 §22.1).
+const ENABLES: [(u8, &str, &str); 7] = [
+    (0, "recv_msg_intr", "Receive Message Queue Interrupt"),
+    (1, "event_msg_intr", "Event Message Buffer Full Interrupt"),
+    (2, "event_msg", "Event Message Buffer"),
+    (3, "system_event_log", "System Event Logging"),
+    (5, "oem0", "OEM 0"),
+    (6, "oem1", "OEM 1"),
+    (7, "oem2", "OEM 2"),
+];
+
+async fn global_enables(context: &mut Context) -> Result<u8, Failed> {
     let data = ask(context, 0x2f, "Get Global Enables command failed").await?;
-    let bits = data.first().copied().unwrap_or(0);
-    let rows = [
-        (0, "Receive Message Queue Interrupt"),
-        (1, "Event Message Buffer Full Interrupt"),
-        (2, "Event Message Buffer"),
-        (3, "System Event Logging"),
-        (5, "OEM 0"),
-        (6, "OEM 1"),
-        (7, "OEM 2"),
-    ];
-    for (bit, name) in rows {
+    Ok(data.first().copied().unwrap_or(0))
+}
+
+fn print_enables(bits: u8) {
+    for (bit, _, name) in ENABLES {
         line(&format!("{name:<40} : {}abled", if bits >> bit & 1 == 1 { "en" } else { "dis" }));
     }
+}
+
+async fn enables(context: &mut Context) -> Result<(), Failed> {
+    print_enables(global_enables(context).await?);
     Ok(())
 }
 
-async fn watchdog(context: &mut Context) -> Result<(), Failed> {
-    let data = ask(context, 0x25, "Get Watchdog Timer command failed").await?;
-    let at = |n: usize| data.get(n).copied().unwrap_or(0);
-    let usage = match at(0) & 7 {
-        1 => "BIOS FRB2",
-        2 => "BIOS/POST",
-        3 => "OS Load",
-        4 => "SMS/OS",
-        5 => "OEM",
-        _ => "Reserved",
-    };
-    let action = match at(1) & 7 {
-        0 => "No action",
-        1 => "Hard Reset",
-        2 => "Power Down",
-        3 => "Power Cycle",
-        _ => "Reserved",
-    };
-    let interrupt = match at(1) >> 4 & 7 {
-        0 => "None",
-        1 => "SMI",
-        2 => "NMI / Diagnostic",
-        3 => "Messaging",
-        _ => "Reserved",
-    };
-    let flags = [(1, "FRB2"), (2, "POST"), (3, "OS_Load"), (4, "SMS/OS"), (5, "OEM")];
-    let expired: Vec<_> =
-        flags.iter().filter(|(bit, _)| at(3) >> bit & 1 == 1).map(|(_, name)| *name).collect();
-    let expired = if expired.is_empty() { "None".to_owned() } else { expired.join(" ") };
-    let tenths = |low: u8, high: u8| f64::from(u16::from_le_bytes([low, high])) / 10.0;
-    line(&format!("Watchdog Timer Use:     {usage} (0x{:02x})", at(0) & 7));
-    line(&format!(
-        "Watchdog Timer Is:      {}",
-        if at(0) & 0x40 != 0 { "Started/Running" } else { "Stopped" }
-    ));
-    line(&format!("Watchdog Timer Logging: {}", if at(0) & 0x80 != 0 { "Off" } else { "On" }));
-    line(&format!("Watchdog Timer Action:  {action} (0x{:02x})", at(1) & 7));
-    line(&format!("Pre-timeout interrupt:  {interrupt}"));
-    line(&format!("Pre-timeout interval:   {} seconds", at(2)));
-    line(&format!("Timer Expiration Flags: {expired} (0x{:02x})", at(3)));
-    line(&format!("Initial Countdown:      {:.1} sec", tenths(at(4), at(5))));
-    line(&format!("Present Countdown:      {:.1} sec", tenths(at(6), at(7))));
-    Ok(())
-}
-
-async fn reset(context: &mut Context, kind: &str) -> Result<(), Failed> {
-    let command = if kind == "cold" { 0x02 } else { 0x03 };
-    let request = Request { privilege: Privilege::Administrator, ..Request::new(0x06, command, Vec::new()) };
+/// `NAME=on|off …`; ipmitool 1.8.19 never finds a name here and changes nothing.
+async fn set_enables(context: &mut Context, options: &[&str]) -> Result<(), Failed> {
+    let before = global_enables(context).await?;
+    let mut bits = before;
+    for option in options {
+        let (word, value) = option.split_once('=').unwrap_or((option, ""));
+        let Some((bit, _, name)) = ENABLES.iter().find(|(_, known, _)| *known == word) else { continue };
+        match value {
+            "on" => bits |= 1 << bit,
+            "off" => bits &= !(1 << bit),
+            _ => return Err(format!("Unrecognized option: {option}").into()),
+        }
+        line(&format!("{}abling {name}", if value == "on" { "En" } else { "Dis" }));
+    }
+    if bits == before {
+        line("\nNothing to change...");
+        print_enables(bits);
+        return Ok(());
+    }
+    let request = Request { privilege: Privilege::Administrator, ..Request::new(0x06, 0x2e, vec![bits]) };
     let (code, _) = context.bmc.request(request).await?;
     if !code.is_ok() {
-        return Err(format!("MC reset command failed: {}", code.text()).into());
+        return Err(format!("Set Global Enables command failed: {}", code.text()).into());
+    }
+    line("\nVerifying...");
+    print_enables(global_enables(context).await?);
+    Ok(())
+}
+
+/// A cold reset need not be answered (IPMI v2.0 §20.2), and ipmitool does not look at its answer.
+async fn reset(context: &mut Context, kind: &str, command: u8) -> Result<(), Failed> {
+    let request = Request { privilege: Privilege::Administrator, ..Request::new(0x06, command, Vec::new()) };
+    let outcome = context.bmc.request(request).await;
+    match outcome {
+        Ok((code, _)) if !code.is_ok() => {
+            let text = format!("MC reset command failed: {}", code.text());
+            if kind != "cold" || context.json {
+                return Err(text.into());
+            }
+            note(&text);
+        }
+        Err(BmcError::Silent(_) | BmcError::Unreachable { .. }) if kind == "cold" => {}
+        Err(error) => return Err(error.into()),
+        Ok(_) => {}
     }
     line(&format!("Sent {kind} reset command to MC"));
     Ok(())

@@ -1,23 +1,29 @@
 //! ipmitool's commands for one host: words to requests, answers to ipmitool's text.
 
+mod boot;
 mod channel;
 mod chassis;
+mod dcmi;
 mod fru;
 mod lan;
+mod lan_set;
 mod many;
 mod mc;
 mod raw;
 mod sdr;
+mod sdr_detail;
 mod sel;
 mod sensor;
 mod sol;
+mod sol_settings;
+mod system_info;
 mod time;
 mod user;
+mod watchdog;
 
 use std::process::ExitCode;
 
 use ipmi::driver::{Bmc, BmcConfig, BmcError};
-use ipmi::session::Request;
 
 use crate::options::Options;
 use crate::{output, target};
@@ -78,15 +84,47 @@ pub(crate) struct Context {
     pub(crate) bmc: Bmc,
     pub(crate) csv: bool,
     pub(crate) verbose: u8,
+    /// One object instead of text, and its honest verdict.
+    pub(crate) json: bool,
 }
 
-/// A number as ipmitool takes it: decimal, or hexadecimal with 0x.
+/// A number as C reads it: decimal, hexadecimal behind 0x, octal behind 0.
+pub(super) fn integer(word: &str) -> Option<u32> {
+    match word.strip_prefix("0x").or_else(|| word.strip_prefix("0X")) {
+        Some(hex) => u32::from_str_radix(hex, 16).ok(),
+        None if word.len() > 1 && word.starts_with('0') => u32::from_str_radix(word, 8).ok(),
+        None => word.parse().ok(),
+    }
+}
+
+/// A number 0..=255.
 pub(super) fn number(word: &str) -> Result<u8, Failed> {
-    let parsed = match word.strip_prefix("0x").or_else(|| word.strip_prefix("0X")) {
-        Some(hex) => u8::from_str_radix(hex, 16),
-        None => word.parse(),
-    };
-    parsed.map_err(|_| format!("Given {word:?} is no number 0..255").into())
+    let octet = integer(word).and_then(|number| u8::try_from(number).ok());
+    octet.ok_or_else(|| format!("Given {word:?} is no number 0..255").into())
+}
+
+/// A channel that can be named (IPMI v2.0 §6.3).
+pub(super) fn channel_number(word: &str) -> Result<u8, Failed> {
+    let channel = number(word).ok().filter(|channel| matches!(channel, 0..=0x0b | 0x0e..=0x0f));
+    channel.ok_or_else(|| format!("Given Channel number '{word}' is either invalid or out of range.").into())
+}
+
+/// A user number.
+pub(super) fn user_id(word: &str) -> Result<u8, Failed> {
+    let user = number(word).ok().filter(|user| (1..=63).contains(user));
+    user.ok_or_else(|| format!("Given User ID '{word}' is either invalid or out of range.").into())
+}
+
+/// A privilege limit: 1..=5, 15 for none.
+pub(super) fn privilege_limit(word: &str) -> Result<u8, Failed> {
+    let limit = number(word).ok().filter(|limit| matches!(limit, 1..=5 | 15));
+    limit.ok_or_else(|| format!("Given Privilege Limit '{word}' is invalid.").into())
+}
+
+/// Tells how a command is used where ipmitool ends well all the same.
+pub(super) fn hint(text: &str) -> Result<(), Failed> {
+    output::note(text);
+    Ok(())
 }
 
 /// Reads options and command, opens a session, runs, closes.
@@ -125,19 +163,18 @@ async fn execute(options: &Options, words: &[&str]) -> Result<(), Failed> {
         return many::run(options, session, &hosts, group, rest).await;
     };
     let addr = target::resolve(host, options.port).await?;
-    if *group == "sol" {
-        return sol::run(BmcConfig { addr, session }, rest).await;
+    if *group == "sol" && sol::is_console(rest) {
+        return sol::run(BmcConfig { addr, session }).await;
     }
     if options.json {
         output::gather();
     }
     let outcome = async {
         let bmc = Bmc::connect(BmcConfig { addr, session }).await?;
-        let mut context = Context { bmc, csv: options.csv, verbose: options.verbose };
+        let mut context = Context { bmc, csv: options.csv, verbose: options.verbose, json: options.json };
         let outcome = match *group {
             "exec" => script(&mut context, rest).await,
             "shell" => shell(&mut context).await,
-            "dcmi" => dcmi(&mut context, rest).await,
             _ => dispatch(&mut context, group, rest).await,
         };
         context.bmc.close().await;
@@ -169,30 +206,10 @@ async fn dispatch(context: &mut Context, group: &str, rest: &[&str]) -> Result<(
         "lan" => lan::run(context, rest).await,
         "channel" => channel::run(context, rest).await,
         "session" => channel::session(context, rest).await,
+        "dcmi" => dcmi::run(context, rest).await,
+        "sol" => sol::manage(context, rest).await,
         _ => raw::run(context, rest).await,
     }
-}
-
-/// `dcmi power reading` (DCMI v1.5 §6.6.1).
-async fn dcmi(context: &mut Context, _rest: &[&str]) -> Result<(), Failed> {
-    let request = Request::new(0x2c, 0x02, vec![0xdc, 0x01, 0x00, 0x00]);
-    let (code, data) = context.bmc.request(request).await?;
-    output::line("");
-    if !code.is_ok() {
-        return Err(format!("DCMI request failed because: {} ({:02x})", code.text(), code.0).into());
-    }
-    let at = |n: usize| data.get(n).copied().unwrap_or(0);
-    let watts = |n: usize| u16::from_le_bytes([at(n), at(n + 1)]);
-    let long = |n: usize| u32::from_le_bytes([at(n), at(n + 1), at(n + 2), at(n + 3)]);
-    output::line(&format!("    Instantaneous power reading:              {:>8} Watts", watts(1)));
-    output::line(&format!("    Minimum during sampling period:           {:>8} Watts", watts(3)));
-    output::line(&format!("    Maximum during sampling period:           {:>8} Watts", watts(5)));
-    output::line(&format!("    Average power reading over sample period: {:>8} Watts", watts(7)));
-    output::line(&format!("    IPMI timestamp:                           {}", time::text(long(9))));
-    output::line(&format!("    Sampling period:                          {:08} Seconds.", long(13) / 1000));
-    let active = if at(17) & 0x40 != 0 { "activated" } else { "deactivated" };
-    output::line(&format!("    Power reading state is:                   {active}\n\n"));
-    Ok(())
 }
 
 /// Refuses unknown commands before a session is opened.
@@ -211,7 +228,7 @@ fn check(group: &str, rest: &[&str]) -> Result<(), Failed> {
         "session" => channel::check_session(rest),
         "raw" => raw::check(rest),
         "sol" => sol::check(rest),
-        "dcmi" if matches!(rest, ["power", "reading", ..]) => Ok(()),
+        "dcmi" => dcmi::check(rest),
         _ if UNSUPPORTED.contains(&group) => Err(format!("{group}: not supported by this program").into()),
         _ => Err(format!("Invalid command: {group}").into()),
     }

@@ -2,19 +2,48 @@
 
 use ipmi::command::Command;
 use ipmi::command::names;
-use ipmi::command::reading::{GetSensorEventEnable, GetSensorEventStatus, GetSensorReading, SensorReading};
+use ipmi::command::reading::{GetSensorReading, SensorReading};
 use ipmi::command::sdr::{GetSdrRepositoryInfo, Sdr, SdrBody, Sensor};
 use ipmi::driver::BmcError;
 
-use super::{Context, Failed};
+use super::{Context, Failed, hint, sdr_detail};
 use crate::output::{line, note, part};
 
 pub(super) fn check(rest: &[&str]) -> Result<(), Failed> {
     match rest {
-        [] | ["list" | "elist" | "info" | "type" | "entity", ..] => Ok(()),
-        ["get", _, ..] => Ok(()),
+        [] | ["info" | "type" | "help", ..] | ["entity"] | ["get" | "dump", _, ..] => Ok(()),
+        ["list" | "elist"] | ["list" | "elist", "help", ..] => Ok(()),
+        ["list" | "elist", kind, ..] if KINDS.contains(kind) => Ok(()),
+        ["list" | "elist", kind, ..] => Err(format!("Invalid SDR list command: {kind}\n{USAGE}").into()),
+        ["entity", word, ..] => entity_of(word).map(drop),
+        ["get"] => Err(String::from("No Sensor ID supplied").into()),
+        ["dump"] => Err(String::from("Not enough parameters given.\nusage: sdr dump <file>").into()),
+        ["fill", ..] => Err(String::from("sdr fill: not supported by this program").into()),
         [word, ..] => Err(format!("Invalid SDR command: {word}").into()),
     }
+}
+
+const KINDS: [&str; 7] = ["all", "full", "compact", "event", "mcloc", "fru", "generic"];
+
+const USAGE: &str = "\
+usage: sdr list | elist [all|full|compact|event|mcloc|fru|generic]
+       sdr type [list|<sensor type>]
+       sdr get <sensor id>
+       sdr info
+       sdr entity <id>[.<instance>]
+       sdr dump <file>";
+
+/// `7`, `7.1` or an entity's name: its number, and 7Fh for every instance.
+fn entity_of(word: &str) -> Result<(u8, u8), Failed> {
+    if matches!(word, "list" | "help") {
+        return Ok((0, 0));
+    }
+    let (id, instance) = word.split_once('.').unwrap_or((word, "127"));
+    if let (Ok(id), Ok(instance)) = (id.parse(), instance.parse()) {
+        return Ok((id, instance));
+    }
+    let named = names::entities().find(|(_, name)| name.eq_ignore_ascii_case(word));
+    named.map(|(id, _)| (id, 127)).ok_or_else(|| format!("Invalid entity: {word}").into())
 }
 
 /// A sensor's reading with everything the listings show of it.
@@ -102,14 +131,15 @@ pub(super) fn entity_name(number: u8) -> String {
     names::entity(number).map_or_else(|| format!("Unknown (0x{number:02X})"), str::to_owned)
 }
 
-async fn print(context: &mut Context, record: &Sdr, extended: bool) -> Result<(), Failed> {
+/// One record, as short or long as the options say.
+pub(super) async fn print(context: &mut Context, record: &Sdr, extended: bool) -> Result<(), Failed> {
     let (csv, verbose) = (context.csv, context.verbose > 0);
     match &record.body {
         SdrBody::Sensor(sensor) => {
             let reading = read(context, sensor).await?;
             match (csv, verbose, extended) {
-                (true, ..) => print_csv(sensor, &reading),
-                (_, true, _) => print_verbose(context, sensor, &reading).await?,
+                (true, ..) => sdr_detail::print_csv(sensor, &reading, verbose),
+                (_, true, _) => sdr_detail::print_verbose(context, sensor, &reading).await?,
                 (_, _, true) => print_extended(sensor, &reading),
                 _ => print_short(sensor, &reading),
             }
@@ -209,7 +239,7 @@ fn print_controller(record: &Sdr, csv: bool, verbose: bool, extended: bool) {
     }
 }
 
-pub(super) fn print_locator(l: &ipmi::command::sdr::Locator, fru: bool) {
+fn print_locator(l: &ipmi::command::sdr::Locator, fru: bool) {
     let ((id, instance), (kind, modifier)) = (l.entity, l.device_type);
     line(&format!("Device ID              : {}", l.name));
     line(&format!("Entity ID              : {id}.{instance} ({})", entity_name(id)));
@@ -288,254 +318,6 @@ fn print_extended(sensor: &Sensor, reading: &Reading) {
     ));
 }
 
-fn print_csv(sensor: &Sensor, reading: &Reading) {
-    let (id, instance) = sensor.entity;
-    if sensor.is_threshold() && (!reading.valid() || reading.value.is_some()) {
-        if reading.valid() {
-            let status = reading.status(false, false, "ns");
-            line(&format!("{},{},{},{status}", sensor.name, reading.text(3), reading.unit));
-        } else {
-            line(&format!("{},,,ns", sensor.name));
-        }
-    } else if !reading.valid() {
-        line(&format!("{},{:02X}h,ns,{id}.{instance},No Reading", sensor.name, sensor.number));
-    } else {
-        let shown = match reading.value {
-            Some(_) => format!("{},{}", reading.text(2), reading.unit),
-            None => format!("{:02X}h", sensor.number),
-        };
-        let o = &reading.octets;
-        let names = states(sensor.sensor_type, sensor.event_type, o.states, o.more_states).join(", ");
-        line(&format!("{},{shown},ok,{id}.{instance},{names}", sensor.name));
-    }
-}
-
-const THRESHOLDS: [&str; 6] = ["lnc", "lcr", "lnr", "unc", "ucr", "unr"];
-
-/// `lnr lcr lnc unc ucr unr ` for the bits of a mask, in ipmitool's order.
-fn mask(bits: u16) -> String {
-    let order = [2usize, 1, 0, 3, 4, 5];
-    let set = order.into_iter().filter(|bit| bits >> bit & 1 == 1);
-    set.filter_map(|bit| THRESHOLDS.get(bit)).map(|name| format!("{name} ")).collect()
-}
-
-async fn print_verbose(context: &mut Context, sensor: &Sensor, reading: &Reading) -> Result<(), Failed> {
-    let (id, instance) = sensor.entity;
-    let o = reading.octets;
-    line(&format!("Sensor ID              : {} (0x{:x})", sensor.name, sensor.number));
-    line(&format!(" Entity ID             : {id}.{instance} ({})", entity_name(id)));
-    let kind = type_name(sensor.sensor_type);
-    let control = match sensor.capabilities & 3 {
-        0 => "Per-threshold",
-        1 => "Entire Sensor Only",
-        2 => "Global Disable Only",
-        _ => "No Events From Sensor",
-    };
-    let off = if o.scanning() { "No Reading" } else { "Disabled" };
-    if !sensor.is_threshold() {
-        line(&format!(" Sensor Type (Discrete): {kind} (0x{:02x})", sensor.sensor_type));
-        let shown = match (reading.valid(), reading.value) {
-            (true, Some(_)) => format!("{} {}", reading.text(2), reading.unit),
-            (true, None) => format!("{:x}h", o.raw),
-            (false, _) => off.to_owned(),
-        };
-        line(&format!(" Sensor Reading        : {shown}"));
-        line(&format!(" Event Message Control : {control}"));
-        print_states("States Asserted", sensor, o.states, o.more_states);
-        print_event_status(context, sensor).await?;
-        print_event_enable(context, sensor).await?;
-        line(&format!(" OEM                   : {:X}\n", sensor.oem));
-        return Ok(());
-    }
-    line(&format!(" Sensor Type (Threshold)  : {kind} (0x{:02x})", sensor.sensor_type));
-    line(&format!(" Sensor Reading        : {}", with_tolerance(sensor, reading, off)));
-    line(&format!(
-        " Status                : {}",
-        reading.status(context.verbose > 0, false, "Not Available")
-    ));
-    if let Some(full) = &sensor.full {
-        let conversion = sensor.analog();
-        let shown = |raw: u8| match conversion {
-            Some(conversion) => format!("{:.3}", conversion.value(raw)),
-            None => format!("0x{raw:02X}"),
-        };
-        let [nominal, maximum, minimum, _, _] = full.readings;
-        let normals =
-            [("Nominal Reading", 0, nominal), ("Normal Minimum", 2, minimum), ("Normal Maximum", 1, maximum)];
-        for (title, bit, raw) in normals {
-            if full.analog_flags >> bit & 1 == 1 {
-                line(&format!(" {title:<21} : {}", shown(raw)));
-            }
-        }
-        let titles = [
-            ("Upper non-recoverable", 5),
-            ("Upper critical", 4),
-            ("Upper non-critical", 3),
-            ("Lower non-recoverable", 2),
-            ("Lower critical", 1),
-            ("Lower non-critical", 0),
-        ];
-        let [_, _, readable] = sensor.masks;
-        for ((title, bit), raw) in titles.into_iter().zip(full.thresholds) {
-            if sensor.initialization & 0x10 != 0 && readable >> bit & 1 == 1 {
-                line(&format!(" {title:<21} : {}", shown(raw)));
-            }
-        }
-    }
-    print_hysteresis(sensor);
-    print_range(sensor);
-    line(&format!(" Event Message Control : {control}"));
-    let [assertions, deassertions, access] = sensor.masks;
-    for (title, bits) in [("Readable", access), ("Settable", access >> 8)] {
-        let shown = match sensor.capabilities >> 2 & 3 {
-            0 => "No Thresholds".to_owned(),
-            3 => "Thresholds Fixed".to_owned(),
-            _ => mask(bits),
-        };
-        line(&format!(" {title} Thresholds   : {shown}"));
-    }
-    let _ = assertions;
-    if deassertions >> 12 != 0 || assertions >> 12 != 0 {
-        // Bits 14:12 of the two masks say which comparisons a reading returns.
-        let bits = (assertions >> 12 & 7) | (deassertions >> 12 & 7) << 3;
-        line(&format!(" Threshold Read Mask   : {}", mask(bits)));
-    }
-    print_event_status(context, sensor).await?;
-    print_event_enable(context, sensor).await?;
-    line("");
-    Ok(())
-}
-
-pub(super) fn with_tolerance(sensor: &Sensor, reading: &Reading, off: &str) -> String {
-    if !reading.valid() {
-        return off.to_owned();
-    }
-    match (sensor.analog(), &sensor.full) {
-        (Some(conversion), _) => {
-            let tolerance = conversion.tolerance();
-            let shown = if tolerance == tolerance.trunc() {
-                format!("{tolerance:.0}")
-            } else {
-                format!("{tolerance:.3}")
-            };
-            format!("{} (+/- {shown}) {}", reading.text(3), reading.unit)
-        }
-        (None, Some(full)) => {
-            format!("0x{:02X} (+/- 0x{:02X}) {}", reading.octets.raw, full.conversion.tolerance, reading.unit)
-        }
-        (None, None) => format!("0x{:02X} {}", reading.octets.raw, reading.unit),
-    }
-}
-
-pub(super) fn print_hysteresis(sensor: &Sensor) {
-    for (title, raw) in ["Positive Hysteresis", "Negative Hysteresis"].into_iter().zip(sensor.hysteresis) {
-        let shown = match sensor.analog() {
-            _ if matches!(raw, 0 | 0xff) => "Unspecified".to_owned(),
-            None => format!("0x{raw:02X}"),
-            Some(conversion) => match conversion.difference(raw) {
-                0.0 => "Unspecified".to_owned(),
-                value => format!("{value:.3}"),
-            },
-        };
-        line(&format!(" {title}   : {shown}"));
-    }
-}
-
-fn print_range(sensor: &Sensor) {
-    let Some(full) = &sensor.full else { return };
-    let [_, _, _, maximum, minimum] = full.readings;
-    let [flags, _, _] = sensor.units;
-    let unspecified = match flags >> 6 {
-        0 => (0x00, 0xff),
-        1 => (0xff, 0x00),
-        _ => (0x80, 0x7f),
-    };
-    let (lowest, highest) = unspecified;
-    for (title, raw, none) in [("Minimum", minimum, lowest), ("Maximum", maximum, highest)] {
-        let shown = match sensor.analog() {
-            _ if raw == none && flags >> 6 != 3 => "Unspecified".to_owned(),
-            None => format!("0x{raw:02X}"),
-            Some(conversion) => match conversion.value(raw) {
-                0.0 => "Unspecified".to_owned(),
-                value => format!("{value:.3}"),
-            },
-        };
-        line(&format!(" {title} sensor range  : {shown}"));
-    }
-}
-
-const CONDITIONS: [&str; 12] =
-    ["lnc-", "lnc+", "lcr-", "lcr+", "lnr-", "lnr+", "unc-", "unc+", "ucr-", "ucr+", "unr-", "unr+"];
-
-fn conditions(low: u8, high: u8) -> String {
-    let bits = u16::from(low) | u16::from(high & 0x0f) << 8;
-    let set = CONDITIONS.iter().enumerate().filter(|(bit, _)| bits >> bit & 1 == 1);
-    set.map(|(_, name)| format!("{name} ")).collect()
-}
-
-/// Get Sensor Event Status in ipmitool's words.
-pub(super) async fn print_event_status(context: &mut Context, sensor: &Sensor) -> Result<(), Failed> {
-    let octets = match context.bmc.execute(&GetSensorEventStatus(sensor.number)).await {
-        Ok(octets) => octets,
-        Err(BmcError::Completion(_) | BmcError::Malformed(_)) => return Ok(()),
-        Err(error) => return Err(error.into()),
-    };
-    let at = |n: usize| octets.get(n).copied().unwrap_or(0);
-    if at(0) & 0x20 != 0 {
-        line(" Event Status          : Unavailable");
-        return Ok(());
-    }
-    if at(0) & 0x80 == 0 {
-        line(" Event Status          : Event Messages Disabled");
-    }
-    if !sensor.is_threshold() {
-        print_states("Assertion Events", sensor, at(1), at(2));
-        if octets.len() > 3 {
-            print_states("Deassertion Events", sensor, at(3), at(4));
-        }
-        return Ok(());
-    }
-    line(&format!(" Assertion Events      : {}", conditions(at(1), at(2))));
-    let some = match octets.len() {
-        4 => at(3) != 0,
-        5.. => at(3) != 0 && at(4) != 0,
-        _ => false,
-    };
-    if some {
-        line(&format!(" Deassertion Events    : {}", conditions(at(3), at(4))));
-    }
-    Ok(())
-}
-
-/// Get Sensor Event Enable in ipmitool's words.
-pub(super) async fn print_event_enable(context: &mut Context, sensor: &Sensor) -> Result<(), Failed> {
-    let octets = match context.bmc.execute(&GetSensorEventEnable(sensor.number)).await {
-        Ok(octets) => octets,
-        Err(BmcError::Completion(_) | BmcError::Malformed(_)) => return Ok(()),
-        Err(error) => return Err(error.into()),
-    };
-    let at = |n: usize| octets.get(n).copied().unwrap_or(0);
-    if at(0) & 0x40 == 0 {
-        return Ok(());
-    }
-    if at(0) & 0x80 == 0 {
-        line(" Event Enable          : Event Messages Disabled");
-    }
-    if !sensor.is_threshold() {
-        print_states("Assertions Enabled", sensor, at(1), at(2));
-        if octets.len() > 3 {
-            print_states("Deassertions Enabled", sensor, at(3), at(4));
-        }
-        return Ok(());
-    }
-    line(&format!(" Assertions Enabled    : {}", conditions(at(1), at(2))));
-    let some = octets.len() == 4 && at(3) != 0 || octets.len() > 4 && (at(3) != 0 || at(4) != 0);
-    if some {
-        line(&format!(" Deassertions Enabled  : {}", conditions(at(3), at(4))));
-    }
-    Ok(())
-}
-
 async fn info(context: &mut Context) -> Result<(), Failed> {
     let info = context.bmc.execute(&GetSdrRepositoryInfo).await?;
     line(&format!("SDR Version                         : 0x{:x}", info.version));
@@ -579,13 +361,23 @@ fn print_types() {
     }
 }
 
-/// The sensor type of a word: a number or a name.
+/// All entities in two columns.
+fn print_entities() {
+    line("\nEntity IDs:\n");
+    let cells: Vec<_> = names::entities().map(|(id, name)| format!("  {id:>4}  {name:<32}")).collect();
+    for pair in cells.chunks(2) {
+        line(&pair.join("  "));
+    }
+    line("");
+}
+
+/// The sensor type of a word: a name, or a number behind 0x.
 fn type_number(word: &str) -> Option<u8> {
     if let Some(hex) = word.strip_prefix("0x") {
         return u8::from_str_radix(hex, 16).ok();
     }
     let found = names::sensor_types().zip(0u8..).find(|(name, _)| name.eq_ignore_ascii_case(word));
-    found.map(|(_, number)| number).or_else(|| word.parse().ok())
+    found.map(|(_, number)| number)
 }
 
 fn is_of_kind(record: &Sdr, kind: &str) -> bool {
@@ -611,11 +403,17 @@ pub(super) async fn run(context: &mut Context, rest: &[&str]) -> Result<(), Fail
             print_types();
             return Ok(());
         }
-        ("list" | "elist", [kind, ..])
-            if !["all", "full", "compact", "event", "mcloc", "fru", "generic"].contains(kind) =>
-        {
-            return Err(format!("usage: sdr {verb} <all|full|compact|event|mcloc|fru|generic>").into());
+        ("type", [word, ..]) if type_number(word).is_none() => {
+            note(&format!("Sensor Type \"{word}\" not found."));
+            print_types();
+            return Ok(());
         }
+        ("entity", [] | ["list" | "help", ..]) => {
+            print_entities();
+            return Ok(());
+        }
+        ("help", _) | ("list" | "elist", ["help", ..]) => return hint(USAGE),
+        ("dump", [path, ..]) => return dump(context, path).await,
         _ => {}
     }
     let records = context.bmc.sensor_data_records().await?;
@@ -642,10 +440,7 @@ pub(super) async fn run(context: &mut Context, rest: &[&str]) -> Result<(), Fail
             }
         }
         ("entity", [word, ..]) => {
-            let (id, instance) = word.split_once('.').unwrap_or((word, "127"));
-            let (Ok(id), Ok(instance)) = (id.parse::<u8>(), instance.parse::<u8>()) else {
-                return Err(format!("Invalid entity: {word}").into());
-            };
+            let (id, instance) = entity_of(word)?;
             for record in &records {
                 let here = record.entity();
                 if here.is_some_and(|(a, b)| a == id && (instance == 127 || b == instance)) {
@@ -664,6 +459,13 @@ pub(super) async fn run(context: &mut Context, rest: &[&str]) -> Result<(), Fail
         }
     }
     Ok(())
+}
+
+/// Writes all records as they are.
+async fn dump(context: &mut Context, path: &str) -> Result<(), Failed> {
+    line(&format!("Dumping Sensor Data Repository to '{path}'"));
+    let octets = context.bmc.sensor_data_octets().await?.concat();
+    std::fs::write(path, octets).map_err(|error| format!("writing {path}: {error}").into())
 }
 
 /// Whether a command's refusal can be passed over.

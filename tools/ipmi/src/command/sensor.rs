@@ -1,21 +1,41 @@
 //! `sensor` (ipmitool's lib/ipmi_sensor.c).
 
-use ipmi::command::reading::{GetSensorThresholds, SensorThresholds, SetSensorThresholds};
+use ipmi::command::reading::{Conversion, GetSensorThresholds, SensorThresholds, SetSensorThresholds};
 use ipmi::command::sdr::{Sdr, SdrBody, Sensor};
 
 use super::sdr::{self, Reading};
-use super::{Context, Failed};
+use super::{Context, Failed, hint, sdr_detail};
 use crate::output::{line, note};
 
 pub(super) fn check(rest: &[&str]) -> Result<(), Failed> {
     match rest {
-        [] | ["list", ..] | ["get" | "reading", _, ..] => Ok(()),
-        ["thresh", _, which, _, ..] if ["upper", "lower"].contains(which) || position(which).is_some() => {
-            Ok(())
+        [] | ["list" | "help", ..] | ["get", _, ..] => Ok(()),
+        ["reading", name, ..] if *name != "help" => Ok(()),
+        ["thresh", "help", ..] | ["thresh"] | ["thresh", _] | ["thresh", _, _] => Ok(()),
+        ["thresh", _, which, values @ ..] => {
+            let wanted = match *which {
+                "upper" | "lower" => 3,
+                word if position(word).is_some() => 1,
+                word => return Err(format!("Valid threshold '{word}' is not specified!").into()),
+            };
+            let values = values.get(..wanted);
+            let values = values.ok_or_else(|| Failed::from(THRESHOLD_USAGE.to_owned()))?;
+            match values.iter().find(|value| value.parse::<f64>().is_err()) {
+                Some(value) => Err(format!("Given {which} threshold value '{value}' is invalid.").into()),
+                None => Ok(()),
+            }
         }
+        ["get"] => Err(String::from("Not enough parameters given.\nsensor get <id> ... [id]").into()),
+        ["reading", ..] => Err(String::from("sensor reading <id> ... [id]").into()),
         [word, ..] => Err(format!("Invalid sensor command: {word}").into()),
     }
 }
+
+const THRESHOLD_USAGE: &str = "\
+sensor thresh <id> <threshold> <setting>
+   threshold : unr, ucr, unc, lnc, lcr, lnr
+sensor thresh <id> lower <lnr> <lcr> <lnc>
+sensor thresh <id> upper <unc> <ucr> <unr>";
 
 /// Thresholds in the order listed: lower non-recoverable first; the place of each in the answer.
 const LISTED: [usize; 6] = [2, 1, 0, 3, 4, 5];
@@ -71,21 +91,26 @@ async fn list_one(context: &mut Context, sensor: &Sensor) -> Result<(), Failed> 
     Ok(())
 }
 
-async fn get_one(context: &mut Context, record: &Sdr) -> Result<(), Failed> {
+/// False if it cannot be read.
+async fn get_one(context: &mut Context, record: &Sdr) -> Result<bool, Failed> {
     let sensor = match &record.body {
         SdrBody::Sensor(sensor) => sensor,
-        SdrBody::Fru(locator) => {
-            sdr::print_locator(locator, true);
-            return Ok(());
+        // What is no sensor is shown as `sdr get` does.
+        _ => {
+            let verbose = std::mem::replace(&mut context.verbose, 1);
+            let outcome = sdr::print(context, record, false).await;
+            context.verbose = verbose;
+            return outcome.map(|()| true);
         }
-        SdrBody::Generic(locator) => {
-            sdr::print_locator(locator, false);
-            return Ok(());
-        }
-        _ => return Ok(()),
     };
     let reading = sdr::read(context, sensor).await?;
-    print_one(context, sensor, &reading).await
+    if context.csv {
+        list_one(context, sensor).await?;
+    } else {
+        print_one(context, sensor, &reading).await?;
+    }
+    // Only a threshold sensor that cannot be read is a failure to ipmitool.
+    Ok(reading.valid() || !sensor.is_threshold())
 }
 
 pub(super) async fn print_one(
@@ -113,7 +138,7 @@ pub(super) async fn print_one(
     }
     line(&format!(" Sensor Type (Threshold)  : {kind}"));
     if reading.valid() {
-        line(&format!(" Sensor Reading        : {}", sdr::with_tolerance(sensor, reading, "")));
+        line(&format!(" Sensor Reading        : {}", sdr_detail::with_tolerance(sensor, reading, "")));
         line(&format!(" Status                : {}", reading.status(true, false, "ns")));
         let thresholds = sdr::ask(context, &GetSensorThresholds(sensor.number)).await?;
         match &thresholds {
@@ -129,15 +154,15 @@ pub(super) async fn print_one(
                 for (title, at) in titles.iter().zip(LISTED).filter(|_| sensor.full.is_some()) {
                     line(&format!(" {title} : {}", shown(sensor, thresholds.as_ref(), at, true)));
                 }
-                sdr::print_hysteresis(sensor);
+                sdr_detail::print_hysteresis(sensor);
             }
             None => line(" Sensor Threshold Settings not available"),
         }
     } else {
         line(" Sensor Reading        :  Unable to read sensor: Device Not Present\n");
     }
-    sdr::print_event_status(context, sensor).await?;
-    sdr::print_event_enable(context, sensor).await?;
+    sdr_detail::print_event_status(context, sensor).await?;
+    sdr_detail::print_event_enable(context, sensor).await?;
     line("");
     Ok(())
 }
@@ -146,10 +171,30 @@ fn position(word: &str) -> Option<usize> {
     ["lnc", "lcr", "lnr", "unc", "ucr", "unr"].iter().position(|name| *name == word)
 }
 
-async fn set_thresholds(context: &mut Context, records: &[Sdr], rest: &[&str]) -> Result<(), Failed> {
-    let [name, which, values @ ..] = rest else {
-        return Err(String::from("sensor thresh NAME WHICH VALUE").into());
+/// Whether a threshold keeps its place among those that can be read (`lnr < lcr < lnc < unc < ucr < unr`).
+fn is_in_order(conversion: &Conversion, now: &SensorThresholds, place: usize, value: f64) -> bool {
+    let at = |place: usize| {
+        let raw = now.raw.get(place).filter(|_| now.readable >> place & 1 == 1);
+        raw.map(|raw| conversion.value(*raw).max(0.0)) // ipmitool takes what is below zero for zero
     };
+    let above = |other: usize| at(other).is_none_or(|limit| value > limit);
+    let below = |other: usize| at(other).is_none_or(|limit| value < limit);
+    let (lnc, lcr, lnr, unc, ucr, unr) = (0, 1, 2, 3, 4, 5);
+    if at(place).is_none() {
+        return true;
+    }
+    match place {
+        0 => above(lcr) && above(lnr) && below(unc),
+        1 => below(lnc) && above(lnr),
+        2 => below(lnc) && below(lcr),
+        3 => below(unr) && below(ucr) && above(lnc),
+        4 => below(unr) && above(unc),
+        _ => above(ucr) && above(unc),
+    }
+}
+
+async fn set_thresholds(context: &mut Context, records: &[Sdr], rest: &[&str]) -> Result<(), Failed> {
+    let [name, which, values @ ..] = rest else { return hint(THRESHOLD_USAGE) };
     line(&format!("Locating sensor record '{name}'..."));
     let found = records.iter().find_map(|record| match &record.body {
         SdrBody::Sensor(sensor) if sensor.name.eq_ignore_ascii_case(name) => Some(sensor),
@@ -162,8 +207,13 @@ async fn set_thresholds(context: &mut Context, records: &[Sdr], rest: &[&str]) -
         "upper" => vec![3, 4, 5],
         word => position(word).into_iter().collect(),
     };
-    if places.len() != values.len() {
-        return Err(String::from("one value per threshold is needed").into());
+    let alone = places.len() == 1;
+    if alone && let (Some(place), Some(value)) = (places.first(), values.first().and_then(|v| v.parse().ok()))
+    {
+        let now = context.bmc.execute(&GetSensorThresholds(sensor.number)).await?;
+        if !is_in_order(conversion, &now, *place, value) {
+            return Err(String::from("Invalid Threshold data values. Cannot Set Threshold Data.").into());
+        }
     }
     let titles = [
         "Lower Non-Critical",
@@ -190,6 +240,9 @@ async fn set_thresholds(context: &mut Context, records: &[Sdr], rest: &[&str]) -
 }
 
 pub(super) async fn run(context: &mut Context, rest: &[&str]) -> Result<(), Failed> {
+    if matches!(rest, ["help", ..] | ["thresh", "help", ..] | ["thresh"] | ["thresh", _] | ["thresh", _, _]) {
+        return hint(THRESHOLD_USAGE);
+    }
     let records = context.bmc.sensor_data_records().await?;
     match rest {
         ["get", names @ ..] => {
@@ -197,7 +250,7 @@ pub(super) async fn run(context: &mut Context, rest: &[&str]) -> Result<(), Fail
             let mut missing = false;
             for name in names {
                 match records.iter().find(|record| record.name().eq_ignore_ascii_case(name)) {
-                    Some(record) => get_one(context, record).await?,
+                    Some(record) => missing |= !get_one(context, record).await?,
                     None => {
                         note(&format!("Sensor data record \"{name}\" not found!"));
                         missing = true;
@@ -207,24 +260,32 @@ pub(super) async fn run(context: &mut Context, rest: &[&str]) -> Result<(), Fail
             if missing { Err(Failed(None)) } else { Ok(()) }
         }
         ["reading", names @ ..] => {
+            let mut missing = false;
             for name in names {
                 let found = records.iter().find(|record| record.name().eq_ignore_ascii_case(name));
-                let Some(SdrBody::Sensor(sensor)) = found.map(|record| &record.body) else {
-                    return Err(format!("Sensor \"{name}\" not found!").into());
+                let Some(found) = found else {
+                    note(&format!("Sensor \"{name}\" not found!"));
+                    missing = true;
+                    continue;
                 };
+                let SdrBody::Sensor(sensor) = &found.body else { continue };
                 let reading = sdr::read(context, sensor).await?;
                 if sensor.full.is_some() && reading.valid() {
                     let separator = if context.csv { "," } else { " | " };
                     let width = if context.csv { 0 } else { 16 };
-                    line(&format!("{:<width$}{separator}{}", sensor.name, reading.text(3)));
+                    line(&format!("{name:<width$}{separator}{}", reading.text(3)));
                 }
             }
-            Ok(())
+            if missing { Err(Failed(None)) } else { Ok(()) }
         }
         ["thresh", rest @ ..] => set_thresholds(context, &records, rest).await,
         _ => {
             for record in &records {
-                if let SdrBody::Sensor(sensor) = &record.body {
+                let SdrBody::Sensor(sensor) = &record.body else { continue };
+                if context.verbose > 0 && !context.csv {
+                    let reading = sdr::read(context, sensor).await?;
+                    print_one(context, sensor, &reading).await?;
+                } else {
                     list_one(context, sensor).await?;
                 }
             }

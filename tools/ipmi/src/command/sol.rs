@@ -3,18 +3,62 @@
 use std::os::fd::AsFd;
 
 use ipmi::command::sol::DeactivateSol;
-use ipmi::driver::{Bmc, BmcConfig, BmcError, Sol, SolEvent};
+use ipmi::driver::{BmcConfig, BmcError, Sol, SolEvent};
 use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcsetattr};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::Failed;
+use super::{Context, Failed, sol_settings};
 use crate::output::{line, note};
+
+pub(super) const USAGE: &str = "\
+SOL Commands: info [<channel number>]
+              set <parameter> <value> [channel]
+              payload <enable|disable|status> [channel] [userid]
+              activate [instance=<number>]
+              deactivate [instance=<number>]";
+
+/// The number of `instance=N`; words about keep-alive are taken and mean nothing here.
+fn instance(words: &[&str]) -> Result<u8, Failed> {
+    let mut instance = 1;
+    for word in words {
+        match word.strip_prefix("instance=") {
+            Some(number) => {
+                let number = super::number(number).ok().filter(|number| (1..=15).contains(number));
+                instance = number.ok_or_else(|| format!("Given instance '{word}' is invalid."))?;
+            }
+            None if matches!(*word, "usesolkeepalive" | "nokeepalive") => {}
+            None => return Err(USAGE.to_owned().into()),
+        }
+    }
+    Ok(instance)
+}
 
 pub(super) fn check(rest: &[&str]) -> Result<(), Failed> {
     match rest {
-        ["activate" | "deactivate", ..] => Ok(()),
-        [word, ..] => Err(format!("Invalid SOL command: {word}").into()),
-        [] => Err(String::from("SOL Commands: activate, deactivate").into()),
+        [] | ["help", ..] => Ok(()),
+        ["activate" | "deactivate", words @ ..] => instance(words).map(drop),
+        ["info" | "set" | "payload", ..] => sol_settings::check(rest),
+        _ => Err(USAGE.to_owned().into()),
+    }
+}
+
+/// Whether these words need a session of their own; the others are commands like all.
+pub(super) fn is_console(rest: &[&str]) -> bool {
+    matches!(rest, ["activate", ..])
+}
+
+/// `sol deactivate`, `info`, `set`, `payload`.
+pub(super) async fn manage(context: &mut Context, rest: &[&str]) -> Result<(), Failed> {
+    let ["deactivate", words @ ..] = rest else { return sol_settings::run(context, rest).await };
+    match context.bmc.execute(&DeactivateSol { instance: instance(words)? }).await {
+        Err(BmcError::Completion(code)) if code.0 == 0x80 => {
+            note("Info: SOL payload already de-activated");
+            Ok(())
+        }
+        Err(BmcError::Completion(code)) => {
+            Err(format!("Error de-activating SOL payload: {}", code.text()).into())
+        }
+        other => Ok(other?),
     }
 }
 
@@ -44,19 +88,8 @@ impl Drop for RawTerminal {
     }
 }
 
-pub(super) async fn run(config: BmcConfig, rest: &[&str]) -> Result<(), Failed> {
-    if matches!(rest, ["deactivate", ..]) {
-        let mut bmc = Bmc::connect(config).await?;
-        let outcome = bmc.execute(&DeactivateSol { instance: 1 }).await;
-        bmc.close().await;
-        return match outcome {
-            Err(BmcError::Completion(code)) if code.0 == 0x80 => {
-                note("Info: SOL payload already de-activated");
-                Ok(())
-            }
-            other => Ok(other?),
-        };
-    }
+/// `sol activate`.
+pub(super) async fn run(config: BmcConfig) -> Result<(), Failed> {
     let mut sol = Sol::connect(config).await?;
     note("[SOL Session operational.  Use ~. to end it]");
     let terminal = RawTerminal::enter();

@@ -55,6 +55,37 @@ pub(super) fn long(seconds: u32) -> String {
     format!("{weekday} {month} {day:2} {} {year} UTC", clock(seconds))
 }
 
+/// Seconds since 1970, now.
+#[expect(clippy::disallowed_methods, reason = "the tool reads the clock")]
+pub(super) fn now() -> u32 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| u32::try_from(since.as_secs()).unwrap_or(u32::MAX - 1))
+}
+
+/// `mm/dd/yyyy hh:mm:ss` or `mm/dd/yy hh:mm:ss`, in UTC.
+pub(super) fn parse(text: &str) -> Option<u32> {
+    let (day, clock) = text.trim().split_once(' ')?;
+    let numbers = |text: &str, by: char| -> Option<Vec<u32>> {
+        text.split(by).map(|n| n.trim().parse().ok()).collect()
+    };
+    let ([month, day, year], [hour, minute, second]) =
+        (*numbers(day, '/')?.first_chunk()?, *numbers(clock, ':')?.first_chunk()?);
+    let year = if year < 69 {
+        2000 + year
+    } else if year < 100 {
+        1900 + year
+    } else {
+        year
+    };
+    if !(1970..2106).contains(&year) || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    // The year begins about here; the day is found by walking.
+    let start = (i64::from(year) - 1970) * 365;
+    let found = (start..start + 400).find(|days| date(*days) == (i64::from(year), month, day))?;
+    u32::try_from(found * 86_400 + i64::from(hour * 3600 + minute * 60 + second)).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,5 +95,8 @@ mod tests {
         assert_eq!(long(1_517_132_160), "Sun Jan 28 09:36:00 2018 UTC");
         assert_eq!(calendar(1_709_164_800), "02/29/2024");
         assert_eq!(text(4076), "S+ 01:07:56");
+        assert_eq!(parse("01/28/2018 09:36:00"), Some(1_517_132_160));
+        assert_eq!(parse("02/29/24 00:00:00"), Some(1_709_164_800));
+        assert_eq!((parse("02/30/2024 00:00:00"), parse("foo")), (None, None));
     }
 }

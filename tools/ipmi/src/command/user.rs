@@ -7,18 +7,63 @@ use ipmi::crypto::keys::Secret;
 use ipmi::driver::BmcError;
 use ipmi::session::UserName;
 
-use super::{Context, Failed, number};
+use super::{Context, Failed, channel_number, hint, number, privilege_limit, user_id};
 use crate::output::line;
 use crate::secret;
 
 pub(super) fn check(rest: &[&str]) -> Result<(), Failed> {
     match rest {
-        ["summary" | "list", ..] => Ok(()),
-        ["set", "name" | "password", _, ..] | ["test", _, _, ..] => Ok(()),
-        ["enable" | "disable", _, ..] | ["priv", _, _, ..] => Ok(()),
+        ["help", ..] => Ok(()),
+        ["summary" | "list"] => Ok(()),
+        ["summary" | "list", channel] => channel_number(channel).map(drop),
+        ["set", "name", user, _] | ["enable" | "disable", user] => user_id(user).map(drop),
+        ["set", "password", user] => user_id(user).map(drop),
+        ["set", "password", user, password, size @ ..] => {
+            user_id(user).and_then(|_| password_size(password, size.first())).map(drop)
+        }
+        ["test", user, size] | ["test", user, size, _] => {
+            user_id(user)?;
+            let known = matches!(number(size), Ok(16 | 20));
+            if known { Ok(()) } else { Err(format!("Given password length '{size}' is invalid.").into()) }
+        }
+        ["priv", user, limit] => privilege_limit(limit).and_then(|_| user_id(user)).map(drop),
+        ["priv", user, limit, channel] => {
+            channel_number(channel)?;
+            privilege_limit(limit).and_then(|_| user_id(user)).map(drop)
+        }
+        ["summary" | "list" | "set" | "enable" | "disable" | "test" | "priv", ..] => {
+            Err(USAGE.to_owned().into())
+        }
         [word, ..] => Err(format!("Invalid user command: '{word}'").into()),
-        [] => Err(String::from("Not enough parameters given.").into()),
+        [] => Err(format!("Not enough parameters given.\n{USAGE}").into()),
     }
+}
+
+const USAGE: &str = "\
+User Commands:
+    summary      [<channel number>]
+    list         [<channel number>]
+    set name     <user id> <username>
+    set password <user id> [<password> [<16|20>]]
+    disable      <user id>
+    enable       <user id>
+    priv         <user id> <privilege level> [<channel number>]
+    test         <user id> <16|20> [<password>]";
+
+/// Whether the 20-octet form is meant; more than 16 octets need it, because a silent cut would lock the user out.
+fn password_size(password: &str, size: Option<&&str>) -> Result<bool, Failed> {
+    let size = match size {
+        Some(size) => match number(size) {
+            Ok(size @ (16 | 20)) => size,
+            _ => return Err(format!("Invalid password length '{size}'").into()),
+        },
+        None if password.len() > 16 => 20,
+        None => 16,
+    };
+    if password.len() > usize::from(size) {
+        return Err(format!("Password is too long (> {size} bytes)").into());
+    }
+    Ok(size == 20)
 }
 
 /// The words ipmitool prints for a privilege limit.
@@ -35,7 +80,7 @@ pub(super) fn privilege(number: u8) -> String {
 }
 
 fn channel(rest: &[&str]) -> Result<u8, Failed> {
-    rest.first().map_or(Ok(0x0e), |word| number(word))
+    rest.first().map_or(Ok(0x0e), |word| channel_number(word))
 }
 
 async fn list(context: &mut Context, channel: u8) -> Result<(), Failed> {
@@ -90,22 +135,24 @@ pub(super) async fn run(context: &mut Context, rest: &[&str]) -> Result<(), Fail
         }
         ["set", "name", user, name, ..] => {
             let name = UserName::new(name.as_bytes()).map_err(|error| error.to_string())?;
-            context.bmc.execute(&SetUserName { user: number(user)?, name }).await?;
+            context.bmc.execute(&SetUserName { user: user_id(user)?, name }).await?;
             Ok(())
         }
         ["set", "password", user, rest @ ..] => {
             let password = secret_of(rest.first())?;
-            // More than 16 octets need the 20-octet form; a silent cut would lock the user out.
-            let long = password.len() > 16 || rest.get(1) == Some(&"20");
+            let long = match rest {
+                [word, size @ ..] => password_size(word, size.first())?,
+                [] => password.len() > 16,
+            };
             let operation = PasswordOperation::Set { password, long };
-            context.bmc.execute(&SetUserPassword { user: number(user)?, operation }).await?;
+            context.bmc.execute(&SetUserPassword { user: user_id(user)?, operation }).await?;
             line(&format!("Set User Password command successful (user {user})"));
             Ok(())
         }
         ["test", user, size, rest @ ..] => {
             let operation =
                 PasswordOperation::Test { password: secret_of(rest.first())?, long: *size == "20" };
-            match context.bmc.execute(&SetUserPassword { user: number(user)?, operation }).await {
+            match context.bmc.execute(&SetUserPassword { user: user_id(user)?, operation }).await {
                 Ok(()) => {
                     line("Success");
                     Ok(())
@@ -118,26 +165,30 @@ pub(super) async fn run(context: &mut Context, rest: &[&str]) -> Result<(), Fail
                     line("Failure: wrong password size");
                     Err(Failed(None))
                 }
+                Err(BmcError::Completion(_)) => {
+                    line("Unknown error");
+                    Err(Failed(None))
+                }
                 Err(error) => Err(error.into()),
             }
         }
         ["enable", user, ..] => {
             let operation = PasswordOperation::Enable;
-            context.bmc.execute(&SetUserPassword { user: number(user)?, operation }).await?;
+            context.bmc.execute(&SetUserPassword { user: user_id(user)?, operation }).await?;
             Ok(())
         }
         ["disable", user, ..] => {
             let operation = PasswordOperation::Disable;
-            context.bmc.execute(&SetUserPassword { user: number(user)?, operation }).await?;
+            context.bmc.execute(&SetUserPassword { user: user_id(user)?, operation }).await?;
             Ok(())
         }
         ["priv", user, limit, rest @ ..] => {
-            let limit = number(limit)?;
-            let command = SetUserAccess { channel: channel(rest)?, flags: 0, user: number(user)?, limit };
+            let limit = privilege_limit(limit)?;
+            let command = SetUserAccess { channel: channel(rest)?, flags: 0, user: user_id(user)?, limit };
             context.bmc.execute(&command).await?;
             line(&format!("Set Privilege Level command successful (user {user})"));
             Ok(())
         }
-        _ => Err(String::from("Not enough parameters given.").into()),
+        _ => hint(USAGE),
     }
 }
