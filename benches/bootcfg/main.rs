@@ -23,9 +23,9 @@ use client::{Client, half_open};
 use server::Child;
 
 /// Rounds of each case; in each the servers of every size have one batch, so that what disturbs one disturbs all.
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 21;
 /// Requests of one batch.
-const REQUESTS: usize = 400;
+const REQUESTS: usize = 200;
 /// How much more a request may cost among 10,000 groups than with one.
 const MOST_GROWTH: f64 = 1.2;
 

@@ -263,17 +263,17 @@ impl Catalog {
     /// # Errors
     /// No name, no such file, or a file that does not parse.
     pub fn profile_of(&self, group: &Group) -> Result<&Profile, Fault> {
-        let at = |fault: Fault| if group.file.is_empty() { fault } else { fault.at(&group.file, 0, 0) };
-        if group.profile.is_empty() {
+        let at = |fault: Fault| if group.file().is_empty() { fault } else { fault.at(group.file(), 0, 0) };
+        if group.profile().is_empty() {
             return Err(at(Fault::new(Reason::NoProfile, "the group names no profile")));
         }
-        match self.profiles.get(profile_path(&group.profile).as_str()) {
+        match self.profiles.get(profile_path(group.profile()).as_str()) {
             Some(Ok(profile)) => Ok(profile),
             Some(Err(broken)) => Err(broken.fault(Reason::ProfileBroken)),
             None => {
                 let detail = format!(
                     "the group's profile `{}` has no file in profiles/: add it or correct the name",
-                    group.profile
+                    group.profile()
                 );
                 Err(at(Fault::new(Reason::ProfileMissing, detail)))
             }

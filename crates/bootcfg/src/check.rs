@@ -98,9 +98,9 @@ pub fn check(catalog: &Catalog, checks: Checks<'_>) -> Vec<Finding> {
             Err(fault) if fault.reason == Reason::ProfileBroken => {} // named by itself
             Err(fault) if fault.reason == Reason::NoProfile => {
                 let text = "the group names no profile: only /metadata answers its machines";
-                findings.push(Severity::Warning, "no-profile", (&group.file, 0, 0), text);
+                findings.push(Severity::Warning, "no-profile", (group.file(), 0, 0), text);
             }
-            Err(fault) => findings.fault(&group.file, &fault),
+            Err(fault) => findings.fault(group.file(), &fault),
         }
     }
     findings.into_sorted()
@@ -112,9 +112,9 @@ fn check_selectors(catalog: &Catalog, findings: &mut Findings) {
         let text = group.selector.text();
         if let Some(other) = first.get(&text) {
             let text = format!("`{other}` has the same selector and goes first: this group is never used");
-            findings.push(Severity::Error, "group-shadowed", (&group.file, 0, 0), &text);
+            findings.push(Severity::Error, "group-shadowed", (group.file(), 0, 0), &text);
         } else {
-            first.insert(text, &group.file);
+            first.insert(text, group.file());
         }
         for (key, values) in group.selector.iter() {
             let why = if values.is_empty() {
@@ -132,7 +132,7 @@ fn check_selectors(catalog: &Catalog, findings: &mut Findings) {
             };
             if let Some(why) = why {
                 let text = format!("the selector `{key}` can never match: {why}");
-                findings.push(Severity::Warning, "never-matches", (&group.file, 0, 0), &text);
+                findings.push(Severity::Warning, "never-matches", (group.file(), 0, 0), &text);
             }
         }
     }
@@ -184,7 +184,7 @@ fn check_group(
         if let Err(fault) = render_invented(catalog, group, profile, endpoint, checks) {
             let file = fault.file.clone().unwrap_or_else(|| profile.file.clone());
             let mut for_group = fault.clone();
-            for_group.detail = format!("{} (for {})", fault.detail, group.file).into();
+            for_group.detail = format!("{} (for {})", fault.detail, group.file()).into();
             // One finding a file and place: the first group that shows it.
             let known = matches!(
                 fault.reason,

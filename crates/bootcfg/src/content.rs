@@ -1,6 +1,8 @@
 //! Ranges and conditions of a GET as Go's `http.ServeContent` answers them (RFC 9110 §13, §14), as values: what is
 //! known of the request and of the content goes in, status, headers and the ranges to send come out.
 
+use crate::compat::Compat;
+
 /// The request's headers that matter here, as sent.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Conditions<'a> {
@@ -20,6 +22,8 @@ pub struct Conditions<'a> {
     pub if_range_date: Option<u64>,
     /// The method is GET or HEAD.
     pub is_get: bool,
+    /// Answer as Go did before 1.20: a range of an empty file is an error.
+    pub before_go_120: bool,
 }
 
 /// What there is to send.
@@ -68,9 +72,10 @@ pub enum Plan {
 const MAX_RANGES: usize = 64;
 
 /// Decides.
-pub fn plan(content: Content<'_>, conditions: Conditions<'_>) -> Plan {
-    if let Some(want) = conditions.if_match {
-        if want.trim() != "*" {
+pub fn plan<'a>(content: Content<'_>, conditions: Conditions<'a>) -> Plan {
+    let given = |value: Option<&'a str>| value.filter(|value| !value.is_empty());
+    if let Some(want) = given(conditions.if_match) {
+        if !has_star(want) {
             return Plan::PreconditionFailed; // there are no entity tags here, so no list can match
         }
     } else if let (Some(limit), Some(modified)) = (conditions.if_unmodified_since, content.modified)
@@ -78,7 +83,7 @@ pub fn plan(content: Content<'_>, conditions: Conditions<'_>) -> Plan {
     {
         return Plan::PreconditionFailed;
     }
-    if let Some(have) = conditions.if_none_match {
+    if let Some(have) = given(conditions.if_none_match) {
         if has_star(have) {
             return if conditions.is_get { Plan::NotModified } else { Plan::PreconditionFailed };
         }
@@ -88,15 +93,16 @@ pub fn plan(content: Content<'_>, conditions: Conditions<'_>) -> Plan {
     {
         return Plan::NotModified;
     }
-    let Some(range) = conditions.range.filter(|range| !range.is_empty()) else { return Plan::Whole };
-    if conditions.if_range.is_some()
+    let Some(range) = given(conditions.range) else { return Plan::Whole };
+    if conditions.is_get
+        && given(conditions.if_range).is_some()
         && (conditions.if_range_date.is_none() || conditions.if_range_date != content.modified)
     {
         return Plan::Whole;
     }
     match parse_range(range, content.size) {
         Err(RangeError::Invalid) => Plan::BadRange { text: "invalid range\n", name_size: false },
-        Err(RangeError::NoOverlap) if content.size == 0 => Plan::Whole,
+        Err(RangeError::NoOverlap) if content.size == 0 && !conditions.before_go_120 => Plan::Whole,
         Err(RangeError::NoOverlap) => {
             Plan::BadRange { text: "invalid range: failed to overlap\n", name_size: true }
         }
@@ -120,10 +126,14 @@ fn has_star(list: &str) -> bool {
             return true;
         }
         let tag = rest.strip_prefix("W/").unwrap_or(rest);
-        let Some(end) = tag.strip_prefix('"').and_then(|tag| tag.find('"').map(|end| (tag, end))) else {
+        let Some((tag, after)) = tag.strip_prefix('"').and_then(|tag| tag.split_once('"')) else {
             return false;
         };
-        rest = end.0.get(end.1 + 1..).unwrap_or_default().trim_start_matches([' ', '\t', ',']);
+        // RFC 9110 §8.8.3: no white space and no control characters inside the quotes.
+        if tag.bytes().any(|octet| octet <= b' ' || octet == 0x7f) {
+            return false;
+        }
+        rest = after.trim_start_matches([' ', '\t', ',']);
     }
     false
 }
@@ -169,14 +179,14 @@ fn parse_range(text: &str, size: u64) -> Result<Vec<Span>, RangeError> {
 }
 
 fn number(text: &str) -> Result<u64, RangeError> {
-    let text = text.strip_prefix('+').unwrap_or(text);
     text.parse::<i64>().ok().and_then(|number| u64::try_from(number).ok()).ok_or(RangeError::Invalid)
 }
 
-/// The type of a file by its ending, from Go's built-in table.
-pub fn type_by_extension(name: &str) -> Option<&'static str> {
+/// The type of a file by its ending, from Go's built-in table: the one of Go 1.19 for v0.4.0, of Go 1.26 for the others.
+pub fn type_by_extension(name: &str, compat: Compat) -> Option<&'static str> {
     let (_, extension) = name.rsplit_once('.')?;
-    Some(match extension.to_lowercase().as_str() {
+    let extension = extension.to_lowercase();
+    let known = match extension.as_str() {
         "avif" => "image/avif",
         "css" => "text/css; charset=utf-8",
         "gif" => "image/gif",
@@ -190,6 +200,50 @@ pub fn type_by_extension(name: &str) -> Option<&'static str> {
         "wasm" => "application/wasm",
         "webp" => "image/webp",
         "xml" => "text/xml; charset=utf-8",
+        _ if compat == Compat::Bootcfg040 => return None,
+        newer => return type_since_go_126(newer),
+    };
+    Some(known)
+}
+
+/// What Go's table has beside since 1.26.
+fn type_since_go_126(extension: &str) -> Option<&'static str> {
+    Some(match extension {
+        "ai" | "eps" | "ps" => "application/postscript",
+        "apk" => "application/vnd.android.package-archive",
+        "apng" => "image/apng",
+        "bin" | "com" | "exe" => "application/octet-stream",
+        "bmp" => "image/bmp",
+        "csv" => "text/csv; charset=utf-8",
+        "doc" => "application/msword",
+        "docx" => "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        "ehtml" | "shtml" => "text/html; charset=utf-8",
+        "eml" => "message/rfc822",
+        "flac" => "audio/flac",
+        "gz" => "application/gzip",
+        "ico" => "image/vnd.microsoft.icon",
+        "ics" => "text/calendar; charset=utf-8",
+        "jfif" | "pjp" | "pjpeg" => "image/jpeg",
+        "m4a" => "audio/mp4",
+        "mp3" => "audio/mpeg",
+        "mp4" => "video/mp4",
+        "oga" | "ogg" | "opus" => "audio/ogg",
+        "ogv" => "video/ogg",
+        "ppt" => "application/vnd.ms-powerpoint",
+        "pptx" => "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+        "rdf" => "application/rdf+xml",
+        "rtf" => "application/rtf",
+        "text" | "txt" => "text/plain; charset=utf-8",
+        "tif" | "tiff" => "image/tiff",
+        "vtt" => "text/vtt; charset=utf-8",
+        "wav" => "audio/wav",
+        "webm" => "audio/webm",
+        "xbl" | "xsl" => "text/xml; charset=utf-8",
+        "xbm" => "image/x-xbitmap",
+        "xht" | "xhtml" => "application/xhtml+xml",
+        "xls" => "application/vnd.ms-excel",
+        "xlsx" => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        "zip" => "application/zip",
         _ => return None,
     })
 }
@@ -224,6 +278,15 @@ mod tests {
     }
 
     #[test]
+    fn endings_have_the_types_of_their_go() {
+        let types =
+            |name| [Compat::Bootcfg040, Compat::Matchbox].map(|compat| type_by_extension(name, compat));
+        assert_eq!(types("initrd.cpio.GZ"), [None, Some("application/gzip")]);
+        assert_eq!(types("a.JSON"), [Some("application/json"); 2]);
+        assert_eq!([types("vmlinuz"), types("x."), types("a.img")], [[None; 2]; 3]);
+    }
+
+    #[test]
     fn conditions() {
         // RFC 9110 §13.1
         let file = Content { size: 5, modified: Some(1000), content_type: "text/plain" };
@@ -236,6 +299,21 @@ mod tests {
             Plan::Whole
         );
         assert_eq!(plan(file, Conditions { if_match: Some("\"a\""), ..get }), Plan::PreconditionFailed);
+        assert_eq!(plan(file, Conditions { if_match: Some("\"a\", *"), ..get }), Plan::Whole);
+        assert_eq!(plan(file, Conditions { if_match: Some("\"a b\", *"), ..get }), Plan::PreconditionFailed);
+        assert_eq!(plan(file, Conditions { if_match: Some(""), ..get }), Plan::Whole);
+        let since = Conditions { if_none_match: Some(""), if_modified_since: Some(2000), ..get };
+        assert_eq!(plan(file, since), Plan::NotModified);
+        let ranged = Conditions { range: Some("bytes=1-2"), if_range: Some("\"a\""), ..get };
+        assert_eq!(plan(file, ranged), Plan::Whole);
+        let part = Plan::Part(Span { start: 1, length: 2 });
+        assert_eq!(plan(file, Conditions { is_get: false, ..ranged }), part);
+        assert_eq!(
+            plan(file, Conditions { if_range: Some("now"), if_range_date: Some(1000), ..ranged }),
+            part
+        );
+        let empty = Content { size: 0, ..file };
+        assert_eq!(plan(empty, Conditions { range: Some("bytes=0-"), ..get }), Plan::Whole);
         assert_eq!(
             plan(file, Conditions { if_unmodified_since: Some(999), ..get }),
             Plan::PreconditionFailed

@@ -15,7 +15,7 @@ pub fn explain(endpoint: Endpoint, context: Context<'_>) -> Value {
     let matching: Vec<Value> = catalog
         .groups()
         .filter(|group| group.selector.matches(labels))
-        .map(|group| json!({"group": group.file_id(), "selector": group.selector.text(), "profile": &*group.profile}))
+        .map(|group| json!({"group": group.file_id(), "selector": group.selector.text(), "profile": group.profile()}))
         .collect();
     let broken: Vec<Value> =
         catalog.broken().map(|broken| Value::from(broken.fault(Reason::GroupBroken).to_string())).collect();

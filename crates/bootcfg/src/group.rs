@@ -8,17 +8,35 @@ use crate::selector::{Selector, Wanted};
 /// One group file.
 #[derive(Clone, Debug, Default)]
 pub struct Group {
-    /// The file's `id`; may differ from the file's name, may be empty.
-    pub id: Box<str>,
-    /// A name for people.
-    pub name: Box<str>,
-    /// The profile's file name without `.json`; empty if the group has metadata only.
-    pub profile: Box<str>,
     /// What a machine must say to belong here.
     pub selector: Selector,
-    /// `groups/x.json`.
-    pub file: Box<str>,
-    metadata: Box<str>, // compact JSON: a tenth of the parsed tree, and parsed only where a template needs it
+    texts: Texts,
+}
+
+/// The group's texts one behind the other, so that a request looks at one place in memory: file, profile, metadata (as
+/// compact JSON: a tenth of the parsed tree, and parsed only where a template needs it), id, name.
+#[derive(Clone, Debug, Default)]
+struct Texts {
+    text: Box<str>,
+    ends: [u32; 4],
+}
+
+impl Texts {
+    fn new(parts: [&str; 5]) -> Self {
+        let mut ends = [0; 4];
+        let mut length = 0;
+        for (end, part) in ends.iter_mut().zip(parts) {
+            length += part.len();
+            *end = u32::try_from(length).unwrap_or(u32::MAX);
+        }
+        Self { text: parts.concat().into(), ends }
+    }
+
+    fn part(&self, number: usize) -> &str {
+        let place = |number: usize| self.ends.get(number).map_or(self.text.len(), |&end| end as usize);
+        let start = number.checked_sub(1).map_or(0, place);
+        self.text.get(start..place(number)).unwrap_or_default()
+    }
 }
 
 impl Group {
@@ -32,7 +50,7 @@ impl Group {
 
     fn decode(file: &str, text: &[u8], root: Node, compat: Compat) -> Result<Self, JsonError> {
         let wrong = |at, message| json::error_at(text, at, message);
-        let mut group = Self { file: file.into(), ..Self::default() };
+        let [mut id, mut name, mut profile]: [Box<str>; 3] = Default::default();
         let mut selector = Pairs::default();
         let mut metadata = serde_json::Map::new();
         let pairs = match root.value {
@@ -43,12 +61,11 @@ impl Group {
         for (key, node) in pairs {
             let at = node.at;
             if is_key(&key, "id") {
-                set_string(&mut group.id, node).ok_or_else(|| wrong(at, "`id` must be a string"))?;
+                set_string(&mut id, node).ok_or_else(|| wrong(at, "`id` must be a string"))?;
             } else if is_key(&key, "name") {
-                set_string(&mut group.name, node).ok_or_else(|| wrong(at, "`name` must be a string"))?;
+                set_string(&mut name, node).ok_or_else(|| wrong(at, "`name` must be a string"))?;
             } else if is_key(&key, "profile") {
-                set_string(&mut group.profile, node)
-                    .ok_or_else(|| wrong(at, "`profile` must be a string"))?;
+                set_string(&mut profile, node).ok_or_else(|| wrong(at, "`profile` must be a string"))?;
             } else if is_key(&key, "selector") {
                 selector.merge(node, compat).map_err(|(at, message)| wrong(at, message))?;
             } else if is_key(&key, "metadata") {
@@ -64,21 +81,42 @@ impl Group {
                 ));
             }
         }
-        group.selector = selector.finish(compat).map_err(|(at, message)| wrong(at, message))?;
-        if !metadata.is_empty() {
-            group.metadata = serde_json::Value::Object(metadata).to_string().into();
-        }
-        Ok(group)
+        let selector = selector.finish(compat).map_err(|(at, message)| wrong(at, message))?;
+        let metadata = match metadata.is_empty() {
+            true => String::new(),
+            false => serde_json::Value::Object(metadata).to_string(),
+        };
+        Ok(Self { selector, texts: Texts::new([file, &profile, &metadata, &id, &name]) })
     }
 
     /// A group that selects nothing by itself: what a caller's own decision boots with.
     pub fn synthetic(id: &str, profile: &str) -> Self {
-        Self { id: id.into(), profile: profile.into(), ..Self::default() }
+        Self { selector: Selector::default(), texts: Texts::new(["", profile, "", id, ""]) }
+    }
+
+    /// `groups/x.json`.
+    pub fn file(&self) -> &str {
+        self.texts.part(0)
+    }
+
+    /// The profile's file name without `.json`; empty if the group has metadata only.
+    pub fn profile(&self) -> &str {
+        self.texts.part(1)
+    }
+
+    /// The file's `id`; may differ from the file's name, may be empty.
+    pub fn id(&self) -> &str {
+        self.texts.part(3)
+    }
+
+    /// A name for people.
+    pub fn name(&self) -> &str {
+        self.texts.part(4)
     }
 
     /// The metadata, every number a float as Go's decoder makes it.
     pub fn metadata(&self) -> serde_json::Map<String, serde_json::Value> {
-        match serde_json::from_str(&self.metadata) {
+        match serde_json::from_str(self.texts.part(2)) {
             Ok(serde_json::Value::Object(map)) => map,
             _ => serde_json::Map::new(),
         }
@@ -86,7 +124,7 @@ impl Group {
 
     /// The file's name without folder and `.json`: how profiles and the API call the group.
     pub fn file_id(&self) -> &str {
-        file_id(&self.file, "groups/")
+        file_id(self.file(), "groups/")
     }
 }
 
@@ -201,7 +239,7 @@ mod tests {
     fn decodes_as_go() {
         let text = r#"{"ID":"ck","PROFILE":"p","Selector":{"a":"0"},"selector":{"a":"1","b":null},"MetaData":{"who":1},"bogus":[1]}"#;
         let group = group(text, Compat::Matchbox).unwrap();
-        assert_eq!((&*group.id, &*group.profile, group.selector.text().as_str()), ("ck", "p", "a=1,b="));
+        assert_eq!((group.id(), group.profile(), group.selector.text().as_str()), ("ck", "p", "a=1,b="));
         assert_eq!(serde_json::to_string(&group.metadata()).unwrap(), r#"{"who":1.0}"#);
         assert_eq!(group.file_id(), "g");
     }

@@ -32,7 +32,7 @@ struct Layer {
 
 impl Layer {
     fn new(mut groups: Vec<Arc<Group>>) -> Self {
-        groups.sort_by(|a, b| a.file.cmp(&b.file));
+        groups.sort_by(|a, b| a.file().cmp(b.file()));
         let mut order: Vec<(usize, Arc<Group>)> = groups.into_iter().enumerate().collect();
         order.sort_by_cached_key(|(_, group)| group.selector.rank());
         let mut by_file = vec![0; order.len()];
@@ -51,7 +51,7 @@ impl Layer {
     }
 
     fn rank_of(&self, file: &str) -> Option<u32> {
-        let of = |rank: &u32| self.get(*rank).map_or("", |group| &*group.file);
+        let of = |rank: &u32| self.get(*rank).map_or("", |group| group.file());
         let at = self.by_file.binary_search_by(|rank| of(rank).cmp(file)).ok()?;
         self.by_file.get(at).copied()
     }
@@ -69,7 +69,7 @@ impl Layer {
 }
 
 fn precedence(a: &Group, b: &Group) -> Ordering {
-    a.selector.precedence(&b.selector).then_with(|| a.file.cmp(&b.file))
+    a.selector.precedence(&b.selector).then_with(|| a.file().cmp(b.file()))
 }
 
 impl Groups {
@@ -122,7 +122,7 @@ impl Groups {
 
     /// With these files changed: the group now there, or `None` for none.
     pub(crate) fn edit(&mut self, changes: &BTreeMap<&str, Option<Arc<Group>>>) {
-        let untouched = |group: &&Arc<Group>| !changes.contains_key(&*group.file);
+        let untouched = |group: &&Arc<Group>| !changes.contains_key(group.file());
         let mut edited: Vec<_> = self.edited.groups.iter().filter(untouched).cloned().collect();
         edited.extend(changes.values().flatten().cloned());
         let gone = Arc::make_mut(&mut self.gone);

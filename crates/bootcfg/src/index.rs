@@ -11,7 +11,7 @@ use crate::selector::Selector;
 #[derive(Debug)]
 enum Ranks {
     One(u32),
-    Many(Vec<u32>),
+    Many(Box<[u32]>),
 }
 
 impl Ranks {
@@ -19,13 +19,6 @@ impl Ranks {
         match self {
             Self::One(rank) => std::slice::from_ref(rank),
             Self::Many(ranks) => ranks,
-        }
-    }
-
-    fn push(&mut self, rank: u32) {
-        match self {
-            Self::One(first) => *self = Self::Many(vec![*first, rank]),
-            Self::Many(ranks) => ranks.push(rank),
         }
     }
 }
@@ -51,6 +44,7 @@ impl Index {
                 }
             }
         }
+        let mut hanging: Vec<(u64, u32)> = Vec::new();
         for (rank, selector) in (0..).zip(selectors) {
             let weight = |key: &str, values: &[Box<str>]| -> u64 {
                 let digests = values.iter().map(|value| index.digest(key.as_bytes(), value.as_bytes()));
@@ -60,14 +54,20 @@ impl Index {
                 selector.iter().filter(|(_, values)| values.iter().all(|value| !value.is_empty()));
             match must_carry.min_by_key(|(key, values)| weight(key, values)) {
                 Some((key, values)) => {
-                    for value in values {
-                        let digest = index.digest(key.as_bytes(), value.as_bytes());
-                        let ranks = index.by_pair.entry(digest);
-                        ranks.and_modify(|ranks| ranks.push(rank)).or_insert(Ranks::One(rank));
-                    }
+                    let digests = values.iter().map(|value| index.digest(key.as_bytes(), value.as_bytes()));
+                    hanging.extend(digests.map(|digest| (digest, rank)));
                 }
                 None => index.others.push(rank),
             }
+        }
+        hanging.sort_unstable();
+        index.by_pair.reserve(hanging.len());
+        for same in hanging.chunk_by(|a, b| a.0 == b.0) {
+            let ranks = match same {
+                [(_, rank)] => Ranks::One(*rank),
+                _ => Ranks::Many(same.iter().map(|(_, rank)| *rank).collect()),
+            };
+            index.by_pair.extend(same.first().map(|(digest, _)| (*digest, ranks)));
         }
         index
     }

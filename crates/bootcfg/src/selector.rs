@@ -1,6 +1,8 @@
 //! Selectors: the pairs a request must carry for a group to match, and which of two groups goes first.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::ops::Deref;
 
 use crate::labels::Labels;
 
@@ -30,13 +32,48 @@ impl Wanted {
 /// of `k=v,k=v` with sorted keys, in byte order. Equal selectors: the first file name.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Selector {
-    pairs: Box<[(Box<str>, Wanted)]>,
+    pairs: Pairs,
+}
+
+/// A key, where it is one of those that everybody uses without memory of its own.
+pub(crate) type Key = Cow<'static, str>;
+
+/// Keys that most selectors have.
+const COMMON: [&str; 6] = ["mac", "uuid", "os", "hostname", "serial", "modekey"];
+
+/// The pairs in the order of their keys; a single one, which most selectors have, lies in place.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Pairs {
+    One([(Key, Wanted); 1]),
+    Any(Box<[(Key, Wanted)]>),
+}
+
+impl Default for Pairs {
+    fn default() -> Self {
+        Self::Any(Box::default())
+    }
+}
+
+impl Deref for Pairs {
+    type Target = [(Key, Wanted)];
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::One(pair) => pair,
+            Self::Any(pairs) => pairs,
+        }
+    }
 }
 
 impl Selector {
-    pub(crate) fn new(mut pairs: Vec<(Box<str>, Wanted)>) -> Self {
+    pub(crate) fn new(pairs: Vec<(Box<str>, Wanted)>) -> Self {
+        let key = |key: Box<str>| match COMMON.into_iter().find(|common| *common == &*key) {
+            Some(common) => Key::Borrowed(common),
+            None => Key::Owned(key.into()),
+        };
+        let mut pairs: Vec<_> = pairs.into_iter().map(|(text, wanted)| (key(text), wanted)).collect();
         pairs.sort_by(|a, b| a.0.cmp(&b.0));
-        Self { pairs: pairs.into() }
+        Self { pairs: pairs.try_into().map_or_else(|pairs: Vec<_>| Pairs::Any(pairs.into()), Pairs::One) }
     }
 
     /// Whether all pairs hold. An absent label counts as the empty value, as a Go map gives it.
@@ -62,7 +99,7 @@ impl Selector {
     /// `k=v,k=v` in the order of keys: what decides between selectors with equally many pairs.
     pub fn text(&self) -> String {
         let mut out = String::new();
-        for (key, wanted) in &self.pairs {
+        for (key, wanted) in self.pairs.iter() {
             if !out.is_empty() {
                 out.push(',');
             }

@@ -200,7 +200,7 @@ fn many_files_are_read_and_edited_as_one_is() {
     assert_eq!(store.reload().unwrap().removed, 1);
     assert_eq!(selected(&store, &format!("n={}", 7 + count)), "-");
     assert_eq!(store.snapshot().group_count(), count - 1);
-    assert_eq!(store.snapshot().group("8").map(|group| &*group.profile), Some("q"));
+    assert_eq!(store.snapshot().group("8").map(|group| group.profile().to_string()), Some("q".to_string()));
     assert!(store.snapshot().group("7").is_none());
 }
 

@@ -14,7 +14,8 @@ pub(super) fn render(group: &Group, profile: &Profile, context: Context<'_>) -> 
             context.render_yaml(template, group)?
         };
     let first = body.split(|&octet| octet == b'\n').next().unwrap_or_default();
-    if first.trim_ascii_end() == b"#cloud-config" {
+    // coreos-cloudinit's library looks at the syntax only: values of a wrong type are passed over, not refused.
+    if std::str::from_utf8(first).is_ok_and(|first| first.trim_end() == "#cloud-config") {
         context
             .transpile
             .check_yaml(&body)

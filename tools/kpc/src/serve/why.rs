@@ -49,7 +49,7 @@ impl Chosen {
         Self {
             group: group.file_id().to_owned(),
             selector: group.selector.text(),
-            profile: group.profile.to_string(),
+            profile: group.profile().to_owned(),
         }
     }
 }
@@ -83,7 +83,7 @@ pub(crate) fn group_of(
         return Ok(Some(group.file_id().to_owned()));
     }
     match catalog.select(labels) {
-        Selection::Group { group, .. } if group.profile.is_empty() || *group.profile == *profile => {
+        Selection::Group { group, .. } if group.profile().is_empty() || group.profile() == profile => {
             Ok(Some(group.file_id().to_owned()))
         }
         Selection::Group { .. } | Selection::NoGroup => Ok(None),

@@ -17,9 +17,9 @@ pub(super) fn group_message(group: &Group) -> rpcpb::Group {
         gojson::value(&mut octets, &serde_json::Value::Object(metadata));
     }
     rpcpb::Group {
-        id: group.id.to_string(),
-        name: group.name.to_string(),
-        profile: group.profile.to_string(),
+        id: group.id().to_string(),
+        name: group.name().to_string(),
+        profile: group.profile().to_string(),
         selector,
         metadata: octets,
     }

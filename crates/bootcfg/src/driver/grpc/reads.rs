@@ -31,7 +31,7 @@ impl Api {
     pub(super) fn list_groups(&self) -> Vec<rpcpb::Group> {
         let catalog = self.store.snapshot();
         let mut groups: Vec<&Group> = catalog.groups().collect();
-        groups.sort_by(|a, b| a.file.cmp(&b.file));
+        groups.sort_by(|a, b| a.file().cmp(b.file()));
         groups.into_iter().map(group_message).collect()
     }
 

@@ -1,6 +1,6 @@
 //! `/assets/`: files, folders and their listings.
 
-use hyper::header::HeaderMap;
+use hyper::header::{ACCEPT_RANGES, HeaderMap, IF_MODIFIED_SINCE, LAST_MODIFIED};
 use hyper::{Method, Response};
 
 use super::body::Body;
@@ -28,7 +28,7 @@ pub(super) async fn answer(assets: Assets, ask: Ask<'_>, compat: Compat) -> (Res
     let opened = tokio::task::spawn_blocking(move || {
         let asset = assets.open(&path)?;
         let start = match &asset {
-            Asset::File { file, name, .. } if type_by_extension(name).is_none() => {
+            Asset::File { file, name, .. } if type_by_extension(name, compat).is_none() => {
                 let mut start = Vec::with_capacity(SNIFF);
                 rustix::io::pread(file, rustix::buffer::spare_capacity(&mut start), 0)?;
                 start
@@ -63,17 +63,23 @@ pub(super) async fn answer(assets: Assets, ask: Ask<'_>, compat: Compat) -> (Res
         }
         Asset::Listing { names, modified } => {
             let page = listing_page(&names, compat != Compat::Bootcfg040);
-            let mut headers = ask.headers.clone();
-            headers.remove(hyper::header::RANGE);
+            // Go asks a listing for nothing but its age.
+            let since = ask.headers.get(IF_MODIFIED_SINCE).map(|since| (IF_MODIFIED_SINCE, since.clone()));
+            let headers = HeaderMap::from_iter(since);
             let content = Content { size: page.len() as u64, modified, content_type: HTML };
-            let mut response = reply::content(Octets::Memory(page.into()), content, ask.method, &headers);
-            response.headers_mut().remove(hyper::header::ACCEPT_RANGES);
+            let octets = Octets::Memory(page.into());
+            let mut response = reply::content(octets, content, (ask.method, &headers, compat));
+            response.headers_mut().remove(ACCEPT_RANGES);
+            if response.status() == 304 {
+                response.headers_mut().remove(LAST_MODIFIED);
+            }
             (response, None)
         }
         Asset::File { file, size, modified, name } => {
-            let content_type = type_by_extension(&name).unwrap_or_else(|| sniff::content_type(&start));
+            let content_type =
+                type_by_extension(&name, compat).unwrap_or_else(|| sniff::content_type(&start));
             let content = Content { size, modified, content_type };
-            (reply::content(Octets::File(file), content, ask.method, ask.headers), None)
+            (reply::content(Octets::File(file), content, (ask.method, ask.headers, compat)), None)
         }
     }
 }

@@ -66,7 +66,13 @@ pub(super) fn local_redirect(location: &str, query: Option<&str>) -> Response<Bo
         Some(query) if !query.is_empty() => format!("{location}?{query}"),
         _ => location.to_string(),
     };
-    set(&mut response, header::LOCATION, &location);
+    // Go sends the name as it is, line breaks as spaces.
+    let octets: Vec<u8> =
+        location.bytes().map(|octet| if matches!(octet, b'\r' | b'\n') { b' ' } else { octet }).collect();
+    match HeaderValue::from_bytes(&octets) {
+        Ok(value) => _ = response.headers_mut().insert(header::LOCATION, value),
+        Err(_) => set(&mut response, header::LOCATION, &location),
+    }
     response
 }
 
@@ -80,10 +86,11 @@ pub(super) enum Octets {
 pub(super) fn content(
     octets: Octets,
     content: Content<'_>,
-    method: &Method,
-    headers: &HeaderMap,
+    (method, headers, compat): (&Method, &HeaderMap, Compat),
 ) -> Response<Body> {
-    let mut response = match plan(content, conditions(method, headers)) {
+    // v0.4.0 is recorded from Go 1.19.
+    let before_go_120 = compat == Compat::Bootcfg040;
+    let mut response = match plan(content, Conditions { before_go_120, ..conditions(method, headers) }) {
         Plan::NotModified => full(304, None, Bytes::new()),
         Plan::PreconditionFailed => full(412, None, Bytes::new()),
         Plan::BadRange { text, name_size } => {
@@ -91,7 +98,10 @@ pub(super) fn content(
             if name_size {
                 set(&mut response, header::CONTENT_RANGE, &format!("bytes */{}", content.size));
             }
-            return response;
+            if !before_go_120 {
+                return response; // without Last-Modified, since Go 1.23
+            }
+            response
         }
         Plan::Whole => {
             let whole = Span { start: 0, length: content.size };
@@ -162,13 +172,18 @@ fn ranged(status: u16, content_type: &str, body: Body) -> Response<Body> {
 }
 
 fn content_range(span: Span, size: u64) -> String {
-    format!("bytes {}-{}/{size}", span.start, (span.start + span.length).saturating_sub(1))
+    // Of nothing Go names the octet before the first: -1.
+    let last = i128::from(span.start) + i128::from(span.length) - 1;
+    format!("bytes {}-{last}/{size}", span.start)
 }
 
-/// A word that is not in the content, as far as anybody can say.
+/// A word that is not in the content, as far as anybody can say; as long as Go's.
 fn boundary() -> String {
     use std::hash::{BuildHasher, RandomState};
-    format!("{:016x}{:016x}", RandomState::new().hash_one(0), RandomState::new().hash_one(1))
+    let mut boundary: String =
+        (0..4).map(|number| format!("{:016x}", RandomState::new().hash_one(number))).collect();
+    boundary.truncate(60);
+    boundary
 }
 
 fn conditions<'a>(method: &Method, headers: &'a HeaderMap) -> Conditions<'a> {
@@ -186,17 +201,24 @@ fn conditions<'a>(method: &Method, headers: &'a HeaderMap) -> Conditions<'a> {
         if_unmodified_since: date(header::IF_UNMODIFIED_SINCE),
         if_range_date: date(header::IF_RANGE),
         is_get: matches!(*method, Method::GET | Method::HEAD),
+        before_go_120: false,
     }
 }
 
 /// A rendered answer.
-pub(super) fn rendered(rendered: crate::Rendered, method: &Method, headers: &HeaderMap) -> Response<Body> {
+pub(super) fn rendered(
+    rendered: crate::Rendered,
+    method: &Method,
+    headers: &HeaderMap,
+    compat: Compat,
+) -> Response<Body> {
     let content_type = rendered.content_type.unwrap_or_else(|| sniff::content_type(&rendered.body));
     if !rendered.ranges {
         return full(200, Some(content_type), rendered.body);
     }
     let size = rendered.body.len() as u64;
-    content(Octets::Memory(rendered.body), Content { size, modified: None, content_type }, method, headers)
+    let about = Content { size, modified: None, content_type };
+    content(Octets::Memory(rendered.body), about, (method, headers, compat))
 }
 
 pub(super) fn set(response: &mut Response<Body>, name: HeaderName, value: &str) {

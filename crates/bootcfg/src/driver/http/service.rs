@@ -240,7 +240,7 @@ impl Service {
         };
         match result {
             Ok(rendered) => {
-                let response = reply::rendered(rendered, ask.method, ask.headers);
+                let response = reply::rendered(rendered, ask.method, ask.headers, ask.compat);
                 Outcome { response, facts }
             }
             Err(fault) => failed(ask.compat, facts, fault),

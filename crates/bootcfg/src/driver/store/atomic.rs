@@ -39,15 +39,6 @@ pub(super) fn remove(folder: &Path, path: &Path) -> io::Result<()> {
     sync(folder)
 }
 
-/// Removes what writes cut short have left. Whoever may not do that leaves them: they are never read.
-pub(super) fn clean(folder: &Path) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if entry.file_name().to_str().is_some_and(is_temporary) {
-            let _ = fs::remove_file(entry.path());
-        }
-    }
-}
-
 /// Makes renames and removals in a folder durable.
 fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::scan::{self, Found, Stamp};
+use super::scan::{self, Found, Listing, Stamp};
 use super::{FOLDERS, Reload, StoreError};
 use crate::catalog::{Broken, Catalog, Entry};
 use crate::compat::Compat;
@@ -22,6 +22,7 @@ struct File {
 pub(super) struct Files {
     files: BTreeMap<String, File>,
     broken: BTreeSet<String>,
+    temporary: Vec<String>,
     outside: BTreeMap<String, Option<Stamp>>, // what profiles name outside the template folders, there or not
 }
 
@@ -44,7 +45,9 @@ impl Files {
     /// Looks at every file.
     pub(super) fn rescan(&mut self, root: &Path, compat: Compat) -> Result<Changes, StoreError> {
         fs::read_dir(root).map_err(|source| StoreError::Folder { path: root.into(), source })?;
-        let mut names: Vec<String> = FOLDERS.iter().flat_map(|folder| scan::list(root, folder)).collect();
+        let mut listing = Listing::default();
+        FOLDERS.iter().for_each(|folder| scan::list(&mut listing, root, folder));
+        let mut names = listing.files;
         names.sort_unstable();
         let known = |name: &str| self.files.get(name).map(|file| file.stamp);
         let found = scan::look_at_all(root, &names, &known, compat);
@@ -57,7 +60,13 @@ impl Files {
         for (name, found) in gone.chain(names.into_iter().zip(found)) {
             self.take(name, found, &mut changes);
         }
+        self.temporary = listing.temporary;
         Ok(self.finish(root, changes))
+    }
+
+    /// What writes cut short had left when everything was looked at.
+    pub(super) fn temporary(&self) -> &[String] {
+        &self.temporary
     }
 
     /// Looks at these files only, by their paths below the root.

@@ -206,9 +206,8 @@ impl FileStore {
         let root = root.into();
         let mut files = Files::default();
         files.rescan(&root, compat)?;
-        for folder in FOLDERS {
-            atomic::clean(&root.join(folder));
-        }
+        // Whoever may not do that leaves them: they are never read.
+        files.temporary().iter().for_each(|file| _ = std::fs::remove_file(root.join(file)));
         let catalog = files.catalog(&root, compat);
         Ok(Self {
             root,

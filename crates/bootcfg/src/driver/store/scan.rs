@@ -51,27 +51,35 @@ pub(super) enum Found {
     New(Stamp, Option<Entry>),
 }
 
-/// The files of a folder and the folders in it, by their paths below the root. Links are followed, as matchbox does.
-pub(super) fn list(root: &Path, folder: &str) -> Vec<String> {
-    let mut files = Vec::new();
-    list_into(&mut files, root, folder, 0);
-    files
+/// What is in the folders of a store, by paths below the root.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    /// What may be a group, profile or template.
+    pub(super) files: Vec<String>,
+    /// What writes under way, or cut short, have left.
+    pub(super) temporary: Vec<String>,
 }
 
-fn list_into(files: &mut Vec<String>, root: &Path, folder: &str, nesting: u32) {
+/// Lists a folder and the folders in it. Links are followed, as matchbox does.
+pub(super) fn list(listing: &mut Listing, root: &Path, folder: &str) {
+    list_into(listing, root, folder, 0);
+}
+
+fn list_into(listing: &mut Listing, root: &Path, folder: &str, nesting: u32) {
     let Ok(entries) = fs::read_dir(root.join(folder)) else { return };
     for entry in entries.flatten() {
         let (Ok(name), Ok(kind)) = (entry.file_name().into_string(), entry.file_type()) else { continue };
+        let relative = format!("{folder}/{name}");
         if atomic::is_temporary(&name) {
+            listing.temporary.push(relative);
             continue;
         }
-        let relative = format!("{folder}/{name}");
         let is_folder = kind.is_dir()
             || (kind.is_symlink() && fs::metadata(entry.path()).is_ok_and(|link| link.is_dir()));
         if !is_folder {
-            files.push(relative);
+            listing.files.push(relative);
         } else if folder != "groups" && nesting < MAX_NESTING {
-            list_into(files, root, &relative, nesting + 1);
+            list_into(listing, root, &relative, nesting + 1);
         }
     }
 }
@@ -86,8 +94,8 @@ pub(super) fn look_at_all(
     let look = |files: &[String]| -> Vec<Found> {
         files.iter().map(|file| look_at(root, file, known(file), compat)).collect()
     };
-    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let share = SHARE.max(files.len().div_ceil(threads));
+    let threads = || std::thread::available_parallelism().map_or(1, NonZero::get);
+    let share = if files.len() <= SHARE { SHARE } else { SHARE.max(files.len().div_ceil(threads())) };
     let mut shares = files.chunks(share);
     let first = shares.next().unwrap_or_default();
     std::thread::scope(|scope| {
