@@ -270,7 +270,7 @@ impl Session {
             {
                 return Poll::Ready(Ok(()));
             }
-            self.port.fd.poll_recv_ready(cx).map_err(DriverError::socket("wait for the socket"))
+            self.port.poll_readable(cx).map_err(DriverError::socket("wait for the socket"))
         })
         .await
     }

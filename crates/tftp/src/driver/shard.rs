@@ -171,7 +171,7 @@ impl<S: Source> Shard<S> {
             let waker = waker.clone();
             for turn in 1..=TURNS {
                 let Some(port) = self.ports.get_mut(index) else { break };
-                let Poll::Ready(ready) = port.fd.poll_recv_ready(&mut Context::from_waker(&waker)) else {
+                let Poll::Ready(ready) = port.poll_readable(&mut Context::from_waker(&waker)) else {
                     break;
                 };
                 ready?;

@@ -13,7 +13,9 @@ use std::cell::RefCell;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
+use std::task::{Context, Poll};
 use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// Datagrams taken or given in one system call.
 pub(super) const BATCH: usize = 32;
@@ -29,7 +31,10 @@ const SEGMENT_SLICES: usize = SEGMENTS * 2 + 1;
 /// One bound port.
 #[derive(Debug)]
 pub(super) struct Port {
-    pub(super) fd: tokio::net::UdpSocket,
+    /// Waits for datagrams only: where a socket also waits for room to send, each packet that leaves wakes.
+    fd: AsyncFd<UdpSocket>,
+    /// The same socket where it waits for room.
+    room: Option<AsyncFd<UdpSocket>>,
     pub(super) local: SocketAddr,
     /// Bound to no address: the kernel tells which one was asked, and we say which one answers.
     any_address: bool,
@@ -92,11 +97,12 @@ impl Port {
     /// Registers a socket that [`prepare`] has set up.
     pub(super) fn new(socket: UdpSocket) -> Result<Self, DriverError> {
         let local = socket.local_addr().map_err(DriverError::socket("read the bound address"))?;
-        let fd = tokio::net::UdpSocket::from_std(socket)
+        let fd = register(socket, Interest::READABLE)
             .map_err(DriverError::socket("register the socket with the runtime"))?;
         let any_address = local.ip().is_unspecified();
         Ok(Self {
             fd,
+            room: None,
             local,
             any_address,
             take: LEAST_BATCH,
@@ -105,11 +111,16 @@ impl Port {
         })
     }
 
+    /// Waits until something has come.
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.fd.poll_read_ready(cx).map_ok(|_| ())
+    }
+
     /// Takes what has come, up to a batch, and drops the port's readiness when nothing is left.
     pub(super) fn receive(&mut self, inbox: &mut Inbox) {
         inbox.arrivals.clear();
         let take = self.take;
-        let _ = self.fd.try_io(Interest::READABLE, || match self.receive_batch(inbox, take) {
+        let _ = self.fd.try_io(Interest::READABLE, |_| match self.receive_batch(inbox, take) {
             Ok(()) if inbox.arrivals.len() == take => Ok(()),
             // A short batch is the end, as good as EAGAIN and a system call cheaper.
             Ok(()) => Err(io::ErrorKind::WouldBlock.into()),
@@ -123,16 +134,35 @@ impl Port {
     }
 
     /// Waits until there is room to send again.
-    pub(super) fn poll_unblocked(&mut self, cx: &mut std::task::Context<'_>) -> bool {
+    pub(super) fn poll_unblocked(&mut self, cx: &mut Context<'_>) -> bool {
         while self.blocked {
-            if self.fd.poll_send_ready(cx).is_pending() {
-                return false;
-            }
-            if !self.flush() {
-                let _ = self.fd.try_io(Interest::WRITABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+            match self.poll_room(cx) {
+                Poll::Pending => return false,
+                Poll::Ready(Ok(())) => {
+                    if !self.flush()
+                        && let Some(room) = &self.room
+                    {
+                        let full = |_: &UdpSocket| Err::<(), _>(io::ErrorKind::WouldBlock.into());
+                        let _ = room.try_io(Interest::WRITABLE, full);
+                    }
+                }
+                Poll::Ready(Err(_)) => {
+                    // No descriptor left to wait with: as if lost, the timers decide.
+                    self.outbox.clear();
+                    self.blocked = false;
+                }
             }
         }
+        self.room = None;
         true
+    }
+
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.room.is_none() {
+            let again = self.fd.get_ref().try_clone()?;
+            self.room = Some(register(again, Interest::WRITABLE)?);
+        }
+        self.room.as_ref().map_or(Poll::Ready(Ok(())), |room| room.poll_write_ready(cx).map_ok(|_| ()))
     }
 
     fn receive_batch(&self, inbox: &mut Inbox, take: usize) -> nix::Result<()> {
@@ -300,6 +330,14 @@ impl Port {
         put_headers(&SEND, kind, headers);
         sent
     }
+}
+
+#[expect(
+    deprecated,
+    reason = "the replacement is unsafe, for types that may change their descriptor; a UdpSocket does not"
+)]
+fn register(socket: UdpSocket, interest: Interest) -> io::Result<AsyncFd<UdpSocket>> {
+    AsyncFd::with_interest(socket, interest)
 }
 
 /// The kernel's view of batches of one shape: address family and control messages differ.
