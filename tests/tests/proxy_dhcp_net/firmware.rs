@@ -127,6 +127,15 @@ impl Client {
     }
 }
 
+/// What a console shows without the sequences that move its cursor, which SeaBIOS puts even into words.
+fn plain(console: &str) -> String {
+    let mut parts = console.split("\u{1b}[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| {
+        text + part.trim_start_matches(|char: char| !('@'..='~').contains(&char)).get(1..).unwrap_or_default()
+    })
+}
+
 fn installed(path: &str) -> Option<&str> {
     let there = Path::new(path).is_file();
     if !there {
@@ -267,7 +276,8 @@ impl Scene {
                     phases.loader.or_else(|| seen("tftp.log", loader)).or_else(|| seen("http.log", loader));
             }
             phases.script = phases.script.or_else(|| seen("http.log", "boot.ipxe"));
-            phases.marker = seen("serial", MARKER);
+            phases.marker =
+                plain(&self.net.log("serial")).contains(MARKER).then(|| start.elapsed().as_secs_f32());
             std::thread::sleep(Duration::from_millis(50));
         }
         Some(phases)

@@ -1,6 +1,7 @@
 //! What was typed.
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
+use daemon::log::LogFormat;
 use proxy_dhcp::ClientArch;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -50,8 +51,9 @@ pub(crate) struct Args {
     /// Serve counters for Prometheus on http://ADDR/metrics
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) metrics: Option<std::net::SocketAddr>,
-    /// Seconds to go on after SIGTERM; a second one ends at once
-    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
+    /// After SIGTERM, seconds in which answers that a rule holds back are still sent; without any it ends at once, and
+    /// so it does at a second SIGTERM
+    #[arg(long, value_name = "SECONDS", default_value = "10s", value_parser = seconds)]
     pub(crate) drain: u64,
     /// User to become after the sockets are open, when started as root; `root` keeps root
     #[arg(long, value_name = "NAME", default_value = "nobody")]
@@ -62,15 +64,6 @@ pub(crate) struct Args {
     /// Least severe level to log: error, warn, info, debug, trace
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub(crate) log_level: tracing::level_filters::LevelFilter,
-}
-
-/// Form of log lines.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub(crate) enum LogFormat {
-    /// One line for a person.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 fn boot(text: &str) -> Result<(ClientArch, String), String> {

@@ -6,6 +6,7 @@ use crate::file::File;
 use proxy_dhcp::driver::ServerConfig;
 use proxy_dhcp::{BootProgram, Policy, dnsmasq, origin};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The script of iPXE when none is configured: where bootcfg and matchbox serve it.
 const SCRIPT: &str = "http://{server}:8080/boot.ipxe";
@@ -49,6 +50,7 @@ impl Config {
             interfaces: if args.interface.is_empty() { file.interfaces } else { args.interface.clone() },
             answer_router_solicitations: args.answer_router_solicitations || file.answer_router_solicitations,
             bind_dhcp_port: args.bind_port_67 || file.bind_port_67,
+            drain: Duration::from_secs(args.drain),
             ..ServerConfig::default()
         };
         Ok(Self { server, policy })

@@ -41,7 +41,7 @@ pub(crate) fn explain(
     writeln!(out, "our address: {ours} (--address gives another)")?;
     let subnets = [Subnet { address: ours, mask: Ipv4Addr::new(255, 255, 255, 0) }];
     let responder = Responder::new(policy);
-    let (mut why, base) = (Why::new(MACHINES, 0), Instant::now());
+    let (mut why, base) = (Why::new(MACHINES, 0).server(ours), Instant::now());
     let mut begin = None;
     let mut now = base;
     for packet in open()? {

@@ -4,7 +4,8 @@
 //! a buffer, which a thread of its own carries to standard error ten times a second. A line is lost only when the
 //! buffer is full, and their number is told.
 
-use crate::args::{Args, LogFormat};
+use crate::args::Args;
+use daemon::log::LogFormat;
 use proxy_dhcp::driver::{Event, Reason};
 use proxy_dhcp::wire::MessageType;
 use proxy_dhcp::{BootFile, ClientArch, Ignored, MacAddr, Port, Stage};
@@ -21,19 +22,6 @@ use tracing::level_filters::LevelFilter;
 const CAPACITY: usize = 4 << 20;
 /// How often they are.
 const INTERVAL: Duration = Duration::from_millis(100);
-
-/// Sends the program's own lines to standard error.
-pub(crate) fn start(args: &Args) {
-    let lines = tracing_subscriber::fmt()
-        .with_max_level(args.log_level)
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
-    match args.log_format {
-        LogFormat::Text => lines.init(),
-        LogFormat::Json => lines.json().init(),
-    }
-}
 
 /// Writes events.
 #[derive(Debug)]

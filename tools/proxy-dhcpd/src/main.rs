@@ -7,24 +7,22 @@ mod dry_run;
 mod file;
 mod log;
 mod metrics;
-mod privileges;
 mod serve;
 
 use args::Args;
 use clap::Parser;
 use config::Config;
+use daemon::privileges::{self, Capability};
+use daemon::sockets::Given;
+use daemon::{CONFIGURATION, FAILED, give_up};
 use proxy_dhcp::driver::{DriverError, Server};
 use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
 
-/// Exit codes of the command line: 2, usage, is clap's.
-const FAILED: u8 = 1;
-const CONFIGURATION: u8 = 3;
-
 fn main() -> ExitCode {
     let args = Args::parse();
-    log::start(&args);
+    daemon::log::start(args.log_format, args.log_level);
     let done = if let Some(flags) = &args.dnsmasq {
         config::from_dnsmasq(flags).map_err(Failure::configuration).and_then(|text| print(&text))
     } else {
@@ -41,21 +39,21 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure(error, code)) => {
-            tracing::error!("{error}");
-            ExitCode::from(code)
-        }
+        Err(Failure(error, code)) => give_up(&*error, code),
     }
 }
 
 /// Sockets, then privileges, then the runtime.
 fn daemon(args: Args, config: Config) -> Result<(), Failure> {
-    let server = Server::bind(&config.server).map_err(|error| match error {
+    let boot_server = Given::from_environment().udp().map_err(Failure::failed)?;
+    let server = Server::bind_with(&config.server, boot_server).map_err(|error| match error {
         DriverError::NoInterfaces | DriverError::NoSuchInterface { .. } => Failure::configuration(error),
         error => Failure::failed(error),
     })?;
-    let metrics = metrics::listen(args.metrics).map_err(Failure::failed)?;
-    privileges::drop_to(&args.user).map_err(Failure::failed)?;
+    let metrics = daemon::metrics::listen(args.metrics).map_err(Failure::failed)?;
+    // Interfaces that come back are opened again.
+    let kept = [Capability::CAP_NET_RAW, Capability::CAP_NET_BIND_SERVICE];
+    privileges::drop_to(&args.user, &kept).map_err(Failure::failed)?;
     serve::run(server, config, args, metrics).map_err(|error| Failure(error, FAILED))
 }
 

@@ -3,14 +3,14 @@
 use crate::args::Args;
 use crate::config::Config;
 use crate::log::EventLog;
-use crate::metrics::{self, Counts};
+use crate::metrics::Counts;
+use daemon::signals::{self, Signal, Signals};
 use proxy_dhcp::Responder;
 use proxy_dhcp::driver::{AnswerAll, Event, Reloader, Server};
 use std::error::Error;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 /// Serves until told to end.
 #[tokio::main(flavor = "current_thread")]
@@ -20,36 +20,36 @@ pub(crate) async fn run(
     args: Args,
     listener: Option<TcpListener>,
 ) -> Result<(), Box<dyn Error>> {
-    let (mut terminate, mut hangup) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
+    let mut told = Signals::listen()?;
     let counts = Arc::new(Counts::default());
     let log = EventLog::new(&args);
     log.clone().write_behind();
     let events_log = log.clone();
     let listener = listener.map(tokio::net::TcpListener::from_std).transpose()?;
-    let page = listener.map(|listener| tokio::spawn(metrics::serve(listener, counts.clone())));
+    let scraped = counts.clone();
+    let page =
+        listener.map(|listener| tokio::spawn(daemon::metrics::serve(listener, move || scraped.text())));
     tracing::info!(interfaces = ?config.server.interfaces, "answering network boot requests");
-    sd_notify::notify(&[sd_notify::NotifyState::Ready])?;
     let reloader = server.reloader();
-    let drain = Duration::from_secs(args.drain);
-    let shutdown = async move {
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => break,
-                _ = tokio::signal::ctrl_c() => return,
-                _ = hangup.recv() => reload(&args, &reloader),
-            }
-        }
-        // Every answer is one packet: nothing is under way but what is being held back.
-        tokio::select! {
-            () = tokio::time::sleep(drain) => {}
-            _ = terminate.recv() => {}
-        }
-    };
     let events = Arc::new(move |event: Event<'_>| {
         counts.count(&event);
         events_log.event(&event);
     });
-    let served = server.run(Responder::new(config.policy), Arc::new(AnswerAll), events, shutdown).await;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let shutdown = async {
+        let _ = stopped.await; // sent, or nobody left to send it
+    };
+    let serving = server.run(Responder::new(config.policy), Arc::new(AnswerAll), events, shutdown);
+    signals::ready();
+    let ending = async {
+        told.until_stop(async || reload(&args, &reloader)).await;
+        let _ = stop.send(()); // it may have ended by itself
+        while told.next().await != Signal::Stop {}
+    };
+    let served = tokio::select! {
+        served = serving => served,
+        () = ending => Ok(()), // the second time at once
+    };
     if let Some(page) = page {
         page.abort();
     }

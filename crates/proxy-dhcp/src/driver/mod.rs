@@ -17,6 +17,7 @@ mod udp_socket;
 use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use event::{Event, EventSink, Reason};
 pub use server::{Reloader, Server};
@@ -42,6 +43,8 @@ pub struct ServerConfig {
     pub bind_dhcp_port: bool,
     /// Octets of receive buffer asked for on each socket, so that a burst of requests is kept. Default: 8 MiB.
     pub receive_buffer: usize,
+    /// How long a server that is to end still sends the answers it holds back. Default: 10 s.
+    pub drain: Duration,
 }
 
 impl Default for ServerConfig {
@@ -53,6 +56,7 @@ impl Default for ServerConfig {
             rate_limit: RateLimit::default(),
             bind_dhcp_port: false,
             receive_buffer: 8 << 20,
+            drain: Duration::from_secs(10),
         }
     }
 }

@@ -16,7 +16,8 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
-use std::io;
+use std::io::{self, Read, Write};
+use std::net::UdpSocket;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -60,6 +61,14 @@ impl Server {
     /// # Errors
     /// An interface that does not exist or is not Ethernet; a socket that is refused.
     pub fn bind(config: &ServerConfig) -> Result<Self, DriverError> {
+        Self::bind_with(config, None)
+    }
+
+    /// As [`Self::bind`], with a socket that is bound to port 4011 already (by systemd, for instance).
+    ///
+    /// # Errors
+    /// As [`Self::bind`].
+    pub fn bind_with(config: &ServerConfig, boot_server: Option<UdpSocket>) -> Result<Self, DriverError> {
         if config.interfaces.is_empty() {
             return Err(DriverError::NoInterfaces);
         }
@@ -67,8 +76,11 @@ impl Server {
         let changes = Changes::open().map_err(DriverError::Changes)?;
         let links =
             config.interfaces.iter().map(|name| Link::open(name, config)).collect::<Result<_, _>>()?;
-        let boot_server = BootServerSocket::open(Port::BootServer.number(), config.receive_buffer)
-            .map_err(|source| DriverError::BootServerSocket { source })?;
+        let boot_server = match boot_server {
+            Some(socket) => BootServerSocket::adopt(socket, config.receive_buffer),
+            None => BootServerSocket::open(Port::BootServer.number(), config.receive_buffer),
+        };
+        let boot_server = boot_server.map_err(|source| DriverError::BootServerSocket { source })?;
         let dhcp_port = config.bind_dhcp_port.then(occupy_dhcp_port).transpose();
         let dhcp_port = dhcp_port.map_err(|source| DriverError::DhcpSocket { source })?;
         let current = Reloader::default();
@@ -81,8 +93,9 @@ impl Server {
         self.current.clone()
     }
 
-    /// Serves until `shutdown` completes, on one thread of the runtime's blocking pool, which is ended before this
-    /// returns and also when the future is dropped.
+    /// Serves until `shutdown` completes, then sends the answers that are held back, for [`ServerConfig::drain`] at
+    /// most. All of it on one thread of the runtime's blocking pool, which is ended before this returns, and at once
+    /// when the future is dropped.
     ///
     /// # Errors
     /// The system refuses to wait for packets.
@@ -99,7 +112,7 @@ impl Server {
         let mut serving = tokio::task::spawn_blocking(move || self.serve(decide, events, &woken));
         let ended = tokio::select! {
             () = shutdown => {
-                drop(wake);
+                (&wake).write_all(&[0]).map_err(runtime("telling the server to end"))?;
                 serving.await
             }
             ended = &mut serving => ended,
@@ -108,7 +121,8 @@ impl Server {
         ended.map_err(runtime("waiting for packets"))
     }
 
-    /// Waits for any socket and serves those that are ready, until the other end of `woken` is closed.
+    /// Waits for any socket and serves those that are ready, until `woken` is: an octet ends it in peace, its other end
+    /// closed at once.
     fn serve(mut self, decide: Arc<dyn Decide>, events: EventSink, woken: &UnixStream) -> io::Result<()> {
         let seed = RandomState::new();
         let mut answerer = Answerer {
@@ -128,6 +142,29 @@ impl Server {
                     answerer.failed("reading the interface again", link, io::Error::other(error));
                 }
             }
+        }
+        self.drain(&mut answerer, &mut buffers, woken)
+    }
+
+    /// Sends what is held back, and takes nothing more.
+    fn drain(
+        &self,
+        answerer: &mut Answerer,
+        buffers: &mut Buffers,
+        mut woken: &UnixStream,
+    ) -> io::Result<()> {
+        let end = clock() + self.config.drain;
+        if woken.read(&mut [0])? == 0 {
+            return Ok(());
+        }
+        while let Some(due) = answerer.delayed.due().filter(|due| *due <= end) {
+            let mut waiting = [PollFd::new(woken.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut waiting, timeout(Some(due))) {
+                Ok(0) | Err(Errno::EINTR) => {}
+                Ok(_) => break,
+                Err(errno) => return Err(errno.into()),
+            }
+            answerer.send_delayed(clock(), &self.links, buffers);
         }
         Ok(())
     }

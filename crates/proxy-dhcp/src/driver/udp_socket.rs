@@ -9,7 +9,7 @@ use nix::sys::socket::{
 };
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
@@ -40,11 +40,18 @@ pub(super) struct Received {
 impl BootServerSocket {
     /// Opens the socket on all addresses.
     pub(super) fn open(port: u16, receive_buffer: usize) -> io::Result<Self> {
-        let socket = Socket::new(Domain::IPV4, Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
+        let socket = Socket::new(Domain::IPV4, Type::DGRAM.cloexec(), Some(Protocol::UDP))?;
+        socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port).into())?;
+        Self::adopt(socket.into(), receive_buffer)
+    }
+
+    /// Takes a socket that somebody else has bound.
+    pub(super) fn adopt(socket: UdpSocket, receive_buffer: usize) -> io::Result<Self> {
+        let socket = Socket::from(socket);
+        socket.set_nonblocking(true)?;
         setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
         socket.set_broadcast(true)?;
         raise_receive_buffer(&socket, receive_buffer);
-        socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port).into())?;
         Ok(Self(socket))
     }
 
