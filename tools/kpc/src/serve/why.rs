@@ -78,7 +78,7 @@ pub(crate) fn group_of(
     profile: &str,
     roles: &[String],
 ) -> Result<Option<String>, String> {
-    let of_role = |role: &String| catalog.group(role).filter(|group| *group.profile == *profile);
+    let of_role = |role: &String| catalog.group(role).filter(|group| group.profile() == profile);
     if let Some(group) = roles.iter().find_map(of_role) {
         return Ok(Some(group.file_id().to_owned()));
     }
