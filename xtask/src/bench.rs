@@ -5,8 +5,8 @@ use std::fs;
 use crate::deps;
 use crate::run::{Outcome, cargo, root, step};
 
-/// Packages of the tools that a bench runs as they are installed, built beside it.
-const TOOLS: [(&str, &str); 1] = [("bootcfg", "bootcfgd")];
+/// Packages of the tools that a bench runs as they are installed, built beside it (both profiles share a folder).
+const TOOLS: [(&str, &str, &str); 2] = [("bootcfg", "bootcfgd", "bench"), ("ignition", "ign", "release")];
 
 /// The verb. No name lists what there is; `all` runs every one.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
@@ -28,8 +28,8 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     deps::for_lab()?;
     deps::for_tests()?;
     for name in wanted {
-        for (_, tool) in TOOLS.iter().filter(|(bench, _)| *bench == name) {
-            step(&mut cargo(&["build", "--quiet", "--profile", "bench", "--package", tool]))?;
+        for (_, tool, profile) in TOOLS.iter().filter(|(bench, ..)| *bench == name) {
+            step(&mut cargo(&["build", "--quiet", "--profile", profile, "--package", tool]))?;
         }
         let binary = format!("bench-{name}");
         let mut command =
