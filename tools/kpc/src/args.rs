@@ -448,6 +448,38 @@ pub(crate) enum Lab {
     Down(LabDown),
 }
 
+/// A machine of the lab as typed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct MachineKind {
+    pub(crate) text: String,
+    pub(crate) firmware: lab::Firmware,
+    /// Its disk, still without a serial number.
+    pub(crate) disk: Option<lab::DiskSpec>,
+}
+
+impl std::str::FromStr for MachineKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (firmware, disk) = text.split_once(':').map_or((text, None), |(one, two)| (one, Some(two)));
+        let firmware = match firmware {
+            "bios" => lab::Firmware::BiosMedium,
+            "rom" => lab::Firmware::BiosRom,
+            "uefi" => lab::Firmware::Uefi,
+            _ => return Err("write bios, rom or uefi, and :disk, :slow or :data behind it".to_owned()),
+        };
+        let empty = lab::DiskSpec::empty("");
+        let disk = match disk {
+            None => None,
+            Some("disk") => Some(empty),
+            Some("slow") => Some(lab::DiskSpec { write_limit: Some(4 << 20), ..empty }),
+            Some("data") => Some(lab::DiskSpec { holds_data: true, ..empty }),
+            Some(_) => return Err("behind the firmware only :disk, :slow or :data".to_owned()),
+        };
+        Ok(Self { text: text.to_owned(), firmware, disk })
+    }
+}
+
 /// `kpc lab up`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct LabUp {
@@ -463,6 +495,13 @@ pub(crate) struct LabUp {
     /// BIOS machines that boot the bare iPXE ROM of their network card.
     #[arg(long)]
     pub(crate) rom: bool,
+    /// Give each machine an empty disk and install it: an agent writes the lab's image, the machine registers from it.
+    #[arg(long)]
+    pub(crate) install: bool,
+    /// A machine, as often as given, in place of -n, --uefi and --rom: bios, rom or uefi; with `:disk` an empty disk,
+    /// with `:slow` one that takes 4 MiB in a second, with `:data` one that holds somebody's.
+    #[arg(long = "machine", value_name = "KIND", conflicts_with_all = ["machines", "uefi", "rom"])]
+    pub(crate) kinds: Vec<MachineKind>,
     /// Leave the machines powered off.
     #[arg(long)]
     pub(crate) no_provision: bool,
@@ -478,7 +517,8 @@ pub(crate) struct LabUp {
     /// The port of the page on the host's 127.0.0.1 (0: any free one).
     #[arg(long, default_value_t = 0, value_name = "PORT")]
     pub(crate) port: u16,
-    /// Run this shell command inside the lab's deploy host once all machines are registered (KPC_SOCKET is set).
+    /// With --once: run this shell command inside the lab's deploy host when all machines are registered, with
+    /// --no-provision at once, and end as it ends. It finds KPC_SOCKET, KPC_LAB_DIR and KPC_SERVE_PID set.
     #[arg(long, value_name = "COMMAND")]
     pub(crate) exec: Option<String>,
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lab::sandbox::{self, Inside};
-use lab::{Firmware, Lab, LabConfig, LabDir, MachineSpec, Parts, Process};
+use lab::{DiskSpec, Firmware, Lab, LabConfig, LabDir, MachineSpec, Parts, Process, disk_image};
 use serde_json::Value;
 
 use crate::api;
@@ -19,6 +19,10 @@ use crate::verbs::{self, Ending, Verdict};
 
 /// The user name on the virtual BMCs.
 const BMC_USER: &str = "admin";
+/// The profile of machines that run from memory.
+const LIVE: &str = "live";
+/// The profile of machines that are written to their disk.
+const INSTALL: &str = "disk";
 /// How long `kpc serve` may take to answer on its socket.
 const SERVER_STARTS: Duration = Duration::from_secs(20);
 /// How long a lab may take to end.
@@ -87,12 +91,18 @@ fn listener(port: u16) -> Result<std::net::TcpListener, String> {
 
 /// The command line of the inner process: the same lab, with its folder made absolute.
 fn inner_words(arguments: &LabUp, directory: &Path) -> Vec<OsString> {
-    let mut words: Vec<OsString> =
-        vec!["lab-supervisor".into(), "-n".into(), arguments.machines.to_string().into()];
+    let mut words: Vec<OsString> = vec!["lab-supervisor".into()];
+    for kind in &arguments.kinds {
+        words.extend(["--machine".into(), kind.text.clone().into()]);
+    }
+    if arguments.kinds.is_empty() {
+        words.extend(["-n".into(), arguments.machines.to_string().into()]);
+    }
     for (set, flag) in [
         (arguments.uefi, "--uefi"),
         (arguments.rom, "--rom"),
         (arguments.no_vm, "--no-vm"),
+        (arguments.install, "--install"),
         (arguments.no_provision, "--no-provision"),
         (arguments.once, "--once"),
     ] {
@@ -123,15 +133,10 @@ pub(crate) fn supervise(arguments: &LabUp) -> Verdict {
     if arguments.no_vm {
         return simulated::supervise(arguments, page, &socket);
     }
-    let firmware = match (arguments.uefi, arguments.rom) {
-        (true, _) => Firmware::Uefi,
-        (_, true) => Firmware::BiosRom,
-        _ => Firmware::BiosMedium,
-    };
     let config = LabConfig {
         dir: arguments.dir.clone(),
         parts: Parts::find(Path::new("target/lab-parts")).map_err(|error| error.to_string())?,
-        machines: MachineSpec::numbered(u8::try_from(arguments.machines).unwrap_or(32), firmware),
+        machines: machines(arguments),
         capture: true,
     };
     let mut lab = Lab::up(&config).map_err(|error| error.to_string())?;
@@ -155,6 +160,29 @@ pub(crate) fn supervise(arguments: &LabUp) -> Verdict {
     outcome
 }
 
+/// The machines that were asked for.
+fn machines(arguments: &LabUp) -> Vec<MachineSpec> {
+    let serial = |spec: &MachineSpec| format!("{}-disk", spec.name);
+    let firmware = match (arguments.uefi, arguments.rom) {
+        (true, _) => Firmware::Uefi,
+        (_, true) => Firmware::BiosRom,
+        _ => Firmware::BiosMedium,
+    };
+    let count = match arguments.kinds.len() {
+        0 => usize::from(arguments.machines),
+        kinds => kinds,
+    };
+    let mut specs = MachineSpec::numbered(u8::try_from(count).unwrap_or(u8::MAX), firmware);
+    for (spec, kind) in specs.iter_mut().zip(&arguments.kinds) {
+        spec.firmware = kind.firmware;
+        spec.disk = kind.disk.clone().map(|disk| DiskSpec { serial: serial(spec), ..disk });
+    }
+    for spec in specs.iter_mut().filter(|_| arguments.install) {
+        spec.disk = Some(spec.disk.take().unwrap_or_else(|| DiskSpec::empty(serial(spec))));
+    }
+    specs
+}
+
 async fn run(
     arguments: &LabUp,
     lab: &mut Lab,
@@ -166,7 +194,7 @@ async fn run(
     password.truncate(20);
     let _bmcs = lab::bmc::Bmcs::start(lab, BMC_USER, &password).map_err(|error| error.to_string())?;
     let config = write_files(lab, &arguments.dir, &password).map_err(|error| error.to_string())?;
-    start_server(lab, page, &config, &arguments.dir)?;
+    let server = start_server(lab, page, &config, &arguments.dir)?;
     let client = Client::new(socket);
     wait_for_server(&client, lab).await?;
     add_machines(&client, lab).await?;
@@ -174,9 +202,14 @@ async fn run(
         let words: Vec<String> = lab.machines().iter().map(|machine| machine.spec.name.clone()).collect();
         let request = api::Provision {
             selection: words,
-            profile: "live".to_owned(),
+            profile: if arguments.install { INSTALL } else { LIVE }.to_owned(),
             roles: vec!["lab".to_owned()],
-            firmware: if arguments.uefi { "uefi" } else { "bios" }.to_owned(),
+            firmware: if lab.machines().iter().all(|machine| machine.spec.firmware == Firmware::Uefi) {
+                "uefi"
+            } else {
+                "bios"
+            }
+            .to_owned(),
             max_in_flight: 16,
             stagger_ms: None,
             max_failures: usize::from(arguments.machines),
@@ -191,6 +224,9 @@ async fn run(
             gone = supervise_processes(lab) => Err(gone),
         };
     }
+    if let (Some(command), true) = (&arguments.exec, arguments.no_provision) {
+        return execute(lab, command, socket, server);
+    }
     let code = tokio::select! {
         watched = verbs::watch(&client, Ending::WhenDone, &[]) => watched?,
         gone = supervise_processes(lab) => return Err(gone),
@@ -204,19 +240,21 @@ async fn run(
         return Ok(code);
     }
     match &arguments.exec {
-        Some(command) => execute(lab, command, socket),
+        Some(command) => execute(lab, command, socket, server),
         None => Ok(code),
     }
 }
 
 /// Runs a shell command on the deploy host.
-fn execute(lab: &Lab, command: &str, socket: &Path) -> Verdict {
+fn execute(lab: &Lab, command: &str, socket: &Path, server: u32) -> Verdict {
     let status = lab
         .network()
         .deploy
         .command("sh")
         .args(["-c", command])
         .env("KPC_SOCKET", socket)
+        .env("KPC_LAB_DIR", lab.dir())
+        .env("KPC_SERVE_PID", server.to_string())
         .status()
         .map_err(|error| format!("sh: {error}"))?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
@@ -250,19 +288,23 @@ fn write_files(lab: &Lab, directory: &Path, password: &str) -> std::io::Result<P
         std::fs::create_dir_all(bootcfg.join(folder))?;
     }
     let url = format!("http://{}:8080", lab::network::DEPLOY);
-    let profile = serde_json::json!({
-        "id": "live",
-        "name": "Runs from memory",
-        "ignition_id": "live.yaml",
-        "boot": {
-            "kernel": format!("{url}/assets/vmlinuz"),
-            "initrd": [format!("{url}/assets/initrd.img")],
-            // On a busy host the emulated timer may miss the kernel's check of it, which then panics.
-            "args": ["console=ttyS0", "loglevel=6", "no_timer_check", "initrd=initrd.img"],
-        },
+    let boot = serde_json::json!({
+        "kernel": format!("{url}/assets/vmlinuz"),
+        "initrd": [format!("{url}/assets/initrd.img")],
+        // On a busy host the emulated timer may miss the kernel's check of it, which then panics.
+        "args": ["console=ttyS0", "loglevel=6", "no_timer_check", "initrd=initrd.img"],
     });
-    std::fs::write(bootcfg.join("profiles/live.json"), format!("{profile:#}\n"))?;
+    let live = serde_json::json!({
+        "id": LIVE, "name": "Runs from memory", "ignition_id": "live.yaml", "boot": boot,
+    });
+    let install = serde_json::json!({
+        "id": INSTALL, "name": "Is written to the disk", "cloud_id": "disk.yaml", "boot": boot,
+    });
+    for (name, profile) in [(LIVE, live), (INSTALL, install)] {
+        std::fs::write(bootcfg.join(format!("profiles/{name}.json")), format!("{profile:#}\n"))?;
+    }
     std::fs::write(bootcfg.join("ignition/live.yaml"), include_str!("lab-live.yaml"))?;
+    std::fs::write(bootcfg.join("cloud/disk.yaml"), include_str!("lab-disk.yaml"))?;
     write_config(directory, &bootcfg, &lab.tftp_root(), &lab.assets(), password)
 }
 
@@ -292,10 +334,18 @@ fn write_config(
     std::io::Write::write_all(&mut file, password.as_bytes())?;
     let config = directory.join("kpc.toml");
     let user = if has_every_account() && is_open_to_others(directory) { "nobody" } else { "root" };
+    let installs = match std::fs::read(assets.join(disk_image::ASSET)) {
+        Ok(image) => format!(
+            "[install.{INSTALL}]\nimage = {:?}\nsha256 = \"{}\"\nboot_order = \"keep\"\n\n",
+            disk_image::ASSET,
+            sha256(&image)
+        ),
+        Err(_) => String::new(), // no machine has a disk
+    };
     let text = format!(
         "data_dir = {:?}\nsocket = {:?}\nuser = \"{user}\"\n\n\
          [network.mgmt]\ninterface = \"{}\"\naddress = \"{}\"\n\n\
-         [tftp]\nroot = {:?}\n\n[bootcfg]\ndata = {:?}\nassets = {:?}\nlive_profiles = [\"live\"]\n\n\
+         [tftp]\nroot = {:?}\n\n[bootcfg]\ndata = {:?}\nassets = {:?}\nlive_profiles = [\"{LIVE}\"]\n\n{installs}\
          [dhcp]\nanswer_router_solicitations = true\n\n[bmc]\nuser = \"{BMC_USER}\"\npassword_file = {:?}\n",
         directory.join("state"),
         directory.join("kpc.sock"),
@@ -308,6 +358,11 @@ fn write_config(
     );
     std::fs::write(&config, text)?;
     Ok(config)
+}
+
+fn sha256(octets: &[u8]) -> String {
+    use sha2::{Digest as _, Sha256};
+    Sha256::digest(octets).iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 /// Whether other accounts exist here: in the user namespace of a lab without root there is only one.
@@ -329,7 +384,7 @@ fn start_server(
     page: Option<std::net::TcpListener>,
     config: &Path,
     directory: &Path,
-) -> Result<(), String> {
+) -> Result<u32, String> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut command = lab.network().deploy.command(program);
     command.arg("serve").arg("--config").arg(config).args(["--log-level", "info"]);
@@ -337,8 +392,10 @@ fn start_server(
         sandbox::hand_over(&mut command, [OwnedFd::from(page)]).map_err(|error| error.to_string())?;
     }
     let process = Process::spawn("kpc serve", command, &directory.join("logs/kpc-serve.log"));
-    lab.keep(process.map_err(|error| error.to_string())?);
-    Ok(())
+    let process = process.map_err(|error| error.to_string())?;
+    let id = process.id();
+    lab.keep(process);
+    Ok(id)
 }
 
 async fn wait_for_server(client: &Client, lab: &mut Lab) -> Result<(), String> {
