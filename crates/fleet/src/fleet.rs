@@ -383,6 +383,12 @@ impl Fleet {
         }
     }
 
+    /// Something on the network as a whole that somebody should look at now. The caller says each thing once.
+    pub fn raise(&mut self, now: Timestamp, text: &str) {
+        self.tick(now);
+        self.event(None, EventKind::Alarm { text: crate::text::clean(text, crate::text::MAX_DETAIL) });
+    }
+
     /// Begins the next attempt of a machine.
     pub(crate) fn begin_attempt(&mut self, id: MachineId, now: Timestamp) {
         let Some(machine) = self.machines.get_mut(&id) else { return };
@@ -459,6 +465,11 @@ impl Fleet {
         self.void_jobs();
         let what = "a backup was restored: open orders are void".into();
         self.event(None, EventKind::Changed { by: by.into(), what });
+    }
+
+    /// Whether the store refuses writes.
+    pub fn store_refuses(&self) -> bool {
+        self.degraded.is_some()
     }
 
     /// The driver says that the store refuses writes: until [`Fleet::store_recovered`], no order, claim or

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::Refusal;
 use crate::fleet::Fleet;
-use crate::identity::{MachineId, Uuid};
+use crate::identity::{MachineId, OrderId, Uuid};
 use crate::machine::Lifecycle;
-use crate::observe::{Observation, PowerAction};
-use crate::order::OrderState;
+use crate::observe::PowerAction;
+use crate::order::{Order, OrderState};
 use crate::record::Record;
 use crate::text::{MAX_DETAIL, clean};
 use crate::time::Timestamp;
@@ -86,6 +86,9 @@ pub struct Job {
     pub by: String,
     /// When it was given.
     pub at: Timestamp,
+    /// The order that it begins; without it somebody asked for power alone.
+    #[serde(default)]
+    pub order: Option<OrderId>,
     /// What to do.
     pub actions: Vec<BmcAction>,
     /// How many of them are done.
@@ -141,10 +144,41 @@ impl Fleet {
         self.may_touch(machine, &actions, force)?;
         self.next_job += 1;
         let (id, by) = (JobId(self.next_job), clean(by, 64));
-        let job = Job { id, machine, by, at: now, actions, done: 0, state: JobState::Ready };
+        let job = Job { id, machine, by, at: now, order: None, actions, done: 0, state: JobState::Ready };
         self.put_job(job);
         self.forget_jobs(machine);
         Ok(id)
+    }
+
+    /// Gives the job that begins an open order: it ends with the order.
+    ///
+    /// # Errors
+    /// As [`Fleet::start_job`], and when the order is not open.
+    pub fn start_order_job(
+        &mut self,
+        now: Timestamp,
+        by: &str,
+        order: OrderId,
+        actions: Vec<BmcAction>,
+    ) -> Result<JobId, Refusal> {
+        let open = self.orders.get(&order).filter(|order| order.is_open()).map(|order| order.machine);
+        let machine = open.ok_or_else(|| Refusal::Nothing("its order has ended".into()))?;
+        let id = self.start_job(now, by, machine, actions, false)?;
+        if let Some(mut job) = self.jobs.get(&id).cloned() {
+            job.order = Some(order);
+            self.put_job(job);
+        }
+        Ok(id)
+    }
+
+    /// Takes a job back that is not at work: nothing more of it is sent. What is being sent is told by its result.
+    pub fn cancel_job(&mut self, now: Timestamp, id: JobId, why: &str) {
+        self.tick(now);
+        let waiting = self.jobs.get(&id).filter(|job| job.state == JobState::Ready).cloned();
+        if let Some(mut job) = waiting {
+            job.state = JobState::Failed { reason: clean(why, MAX_DETAIL) };
+            self.put_job(job);
+        }
     }
 
     /// Whether these actions may be done to a machine now.
@@ -178,15 +212,26 @@ impl Fleet {
 
     /// What to do next for a job; `None` when nothing is. [`JobStep::Send`] has recorded the intent: the driver
     /// sends only after that record is durable, and after it has compared the BMC's GUID
-    /// ([`Observation::BmcIdentity`]).
+    /// ([`crate::Observation::BmcIdentity`]). A power command counts from here on: its machine may boot before the BMC
+    /// has answered.
     pub fn next_step(&mut self, now: Timestamp, id: JobId) -> Option<JobStep> {
-        self.tick(now);
+        let now = self.tick(now);
         let mut job = self.jobs.get(&id)?.clone();
         let action = *job.actions.get(job.done)?;
         match job.state {
             JobState::Ready if self.degraded.is_none() => {
+                if job.order.is_some_and(|order| !self.orders.get(&order).is_some_and(Order::is_open)) {
+                    job.state = JobState::Failed { reason: "its order has ended".into() };
+                    self.put_job(job);
+                    return None;
+                }
+                let machine = job.machine;
                 job.state = JobState::Sent;
                 self.put_job(job);
+                if let BmcAction::Power { action } = action {
+                    // Its machine is known: it has a job.
+                    let _ = self.power_commanded(now, machine, action);
+                }
                 Some(JobStep::Send(action))
             }
             JobState::Doubt => Some(JobStep::Look(action)),
@@ -196,8 +241,7 @@ impl Fleet {
 
     /// What came of the step that [`Fleet::next_step`] gave.
     pub fn step_result(&mut self, now: Timestamp, id: JobId, result: StepResult) {
-        let wall = now;
-        self.tick(wall);
+        let now = self.tick(now);
         let Some(mut job) = self.jobs.get(&id).filter(|job| job.is_open()).cloned() else { return };
         let Some(action) = job.actions.get(job.done).copied() else { return };
         let looked = job.state == JobState::Doubt;
@@ -217,19 +261,15 @@ impl Fleet {
                 job.state = JobState::Failed { reason: clean(&format!("{why}{doubt}"), MAX_DETAIL) };
             }
         }
-        let (machine, done) = (job.machine, matches!(job.state, JobState::Ready | JobState::Done));
+        let machine = job.machine;
         let failed = match &job.state {
             JobState::Failed { reason } => Some(reason.clone()),
             _ => None,
         };
-        let took_effect = done && job.done > 0 && job.actions.get(job.done - 1) == Some(&action);
         self.put_job(job);
-        if let (BmcAction::Power { action }, true) = (action, took_effect) {
-            // Unknown machines have no job, so this is never ignored.
-            let _ = self.observe(wall, Observation::PowerCommanded { machine, action });
-        }
         if let Some(detail) = failed {
-            self.event(Some(machine), EventKind::BmcFailed { detail });
+            self.event(Some(machine), EventKind::BmcFailed { detail: detail.clone() });
+            self.power_failed(machine, now, &detail);
         }
     }
 

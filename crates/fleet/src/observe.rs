@@ -31,8 +31,10 @@ pub enum Stage {
 pub enum PowerAction {
     /// Chassis power on.
     On,
-    /// Chassis power off, hard or soft.
+    /// Chassis power off, at once.
     Off,
+    /// Asks the running system to end by itself.
+    SoftOff,
     /// Off, then on.
     Cycle,
     /// Hard reset.
@@ -45,6 +47,7 @@ impl PowerAction {
         match self {
             Self::On => "on",
             Self::Off => "off",
+            Self::SoftOff => "soft off",
             Self::Cycle => "cycle",
             Self::Reset => "reset",
         }
@@ -163,7 +166,8 @@ pub enum Observation {
         /// They; cleaned and bounded before they are kept.
         disks: Vec<Disk>,
     },
-    /// We told the BMC; to be observed after the BMC took the command.
+    /// We tell the BMC, by other means than a [`crate::Job`], which does this itself. To be observed before the BMC
+    /// hears of it: the machine may boot sooner than the answer comes.
     PowerCommanded {
         /// Whose.
         machine: MachineId,
@@ -274,7 +278,7 @@ impl Fleet {
 
     /// Under an armed order nothing but its power moves a machine that has not been heard: a BMC that refuses is
     /// where its boot has stopped.
-    fn power_failed(&mut self, id: MachineId, now: Timestamp, detail: &str) {
+    pub(crate) fn power_failed(&mut self, id: MachineId, now: Timestamp, detail: &str) {
         let armed = self.latest_order(id).is_some_and(|order| matches!(order.state, OrderState::Armed));
         let heard = self
             .attempts

@@ -20,8 +20,8 @@ impl Fleet {
         let mut machine = self.machines.get(&id).cloned().ok_or(Ignored::Unknown)?;
         machine.power_epoch = machine.power_epoch.wrapping_add(1);
         self.put_machine(machine);
-        if action == PowerAction::Off {
-            self.event(Some(id), EventKind::Note { text: "power off commanded".into() });
+        if matches!(action, PowerAction::Off | PowerAction::SoftOff) {
+            self.event(Some(id), EventKind::Note { text: format!("power {} commanded", action.word()) });
             self.let_rest(id); // what is off is not late
             return Ok(id);
         }

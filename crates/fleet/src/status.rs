@@ -89,6 +89,11 @@ impl Fleet {
             .collect()
     }
 
+    /// One machine.
+    pub fn status_of(&self, now: Timestamp, machine: MachineId) -> Option<MachineStatus> {
+        self.machines.get(&machine).map(|machine| self.machine_status(now, machine))
+    }
+
     fn machine_status(&self, now: Timestamp, machine: &Machine) -> MachineStatus {
         let (now, attempt) = (self.at(now), self.attempts.get(&machine.id));
         let failed = self.failure(machine.id);
@@ -182,6 +187,11 @@ impl Fleet {
     /// Every machine, by id.
     pub fn machines(&self) -> impl Iterator<Item = &Machine> {
         self.machines.values()
+    }
+
+    /// An order by id, while it is remembered.
+    pub fn order(&self, id: OrderId) -> Option<&Order> {
+        self.orders.get(&id)
     }
 
     /// The latest order of a machine, open or ended.

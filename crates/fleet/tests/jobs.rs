@@ -60,6 +60,62 @@ fn a_job_goes_through_its_actions_and_begins_an_attempt() {
 }
 
 #[test]
+fn a_job_ends_with_its_order() {
+    let (mut keeper, machine) = keeper();
+    let order = Provision::new("m".parse().unwrap(), "p", Role::Install);
+    let ordered =
+        keeper.change(now(), |fleet| fleet.command(now(), "op", Command::Provision(order))).unwrap();
+    let order = ordered.unwrap().orders[0];
+    let begin = |keeper: &mut Keeper<Tables>| {
+        keeper.change(now(), |fleet| fleet.start_order_job(now(), "op", order, vec![NETWORK, ON])).unwrap()
+    };
+    let job = begin(&mut keeper).unwrap();
+    assert_eq!(next(&mut keeper, job), Some(JobStep::Send(NETWORK)));
+    result(&mut keeper, job, StepResult::Done);
+    keeper
+        .change(now(), |fleet| fleet.command(now(), "op", Command::Cancel("m".parse().unwrap())))
+        .unwrap()
+        .unwrap();
+    assert_eq!(next(&mut keeper, job), None, "cancelled before its power");
+    assert!(!keeper.fleet().job(job).unwrap().is_open());
+    assert!(begin(&mut keeper).is_err());
+    assert_eq!(keeper.fleet().machine(machine).unwrap().power_epoch, 0);
+    let waits = start(&mut keeper, machine, &[ON]).unwrap();
+    keeper.change(now(), |fleet| fleet.cancel_job(now(), waits, "not now")).unwrap();
+    assert_eq!(next(&mut keeper, waits), None);
+}
+
+#[test]
+fn power_counts_from_its_intent_and_a_failure_shows_where_the_boot_stopped() {
+    let (mut keeper, machine) = keeper();
+    let order = Provision::new("m".parse().unwrap(), "p", Role::Live);
+    keeper.change(now(), |fleet| fleet.command(now(), "op", Command::Provision(order))).unwrap().unwrap();
+    let job = start(&mut keeper, machine, &[ON]).unwrap();
+    next(&mut keeper, job);
+    // The machine is quicker than its BMC's answer: its claim stays the one it got.
+    let claim = |keeper: &mut Keeper<Tables>, fresh| {
+        keeper.change(now(), |fleet| fleet.claim(now(), &Sighting::of(MAC), fresh)).unwrap().unwrap().secret
+    };
+    let seen = Observation::Seen { sighting: Sighting::of(MAC), stage: Stage::Firmware };
+    keeper.change(now(), |fleet| fleet.observe(now(), seen)).unwrap().unwrap();
+    let first = claim(&mut keeper, [1; 16]);
+    result(&mut keeper, job, StepResult::Done);
+    assert_eq!(claim(&mut keeper, [2; 16]), first);
+
+    keeper
+        .change(now(), |fleet| fleet.command(now(), "op", Command::Cancel("m".parse().unwrap())))
+        .unwrap()
+        .unwrap();
+    let order = Provision::new("m".parse().unwrap(), "p", Role::Live);
+    keeper.change(now(), |fleet| fleet.command(now(), "op", Command::Provision(order))).unwrap().unwrap();
+    let job = start(&mut keeper, machine, &[NETWORK]).unwrap();
+    next(&mut keeper, job);
+    result(&mut keeper, job, StepResult::NotDone("wrong password".into()));
+    let failed = keeper.fleet().status(now()).remove(0).failed.unwrap();
+    assert!(failed.contains("wrong password"), "{failed}");
+}
+
+#[test]
 fn a_reset_in_doubt_is_looked_at_and_not_sent_again() {
     let (mut keeper, machine) = keeper();
     let job = start(&mut keeper, machine, &[RESET]).unwrap();

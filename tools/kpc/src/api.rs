@@ -123,6 +123,15 @@ pub(crate) struct Provision {
     pub(crate) stagger_ms: Option<u64>,
     /// Start no further machine after this many failures.
     pub(crate) max_failures: usize,
+    /// The disk that may be written, by serial; for one machine.
+    #[serde(default)]
+    pub(crate) disk: Option<String>,
+    /// The disk whose data is given up, by serial; for one machine.
+    #[serde(default)]
+    pub(crate) wipe: Option<String>,
+    /// Whether to start though another PXE responder is heard on the machines' network.
+    #[serde(default)]
+    pub(crate) despite_responders: bool,
     /// Whether registered machines, each named, are done again (`reinstall`).
     #[serde(default)]
     pub(crate) again: bool,
@@ -191,6 +200,9 @@ pub(crate) struct Power {
     /// With `off`: cuts the power instead of asking the system to shut down.
     #[serde(default)]
     pub(crate) hard: bool,
+    /// Also while its disk is being written.
+    #[serde(default)]
+    pub(crate) force: bool,
 }
 
 /// One machine's outcome of a verb over many.

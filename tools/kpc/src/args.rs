@@ -177,6 +177,9 @@ pub(crate) struct Serve {
     /// How long transfers may go on after SIGTERM, in seconds (`10s` and `10` are the same).
     #[arg(long, default_value = "10s", value_name = "TIME", value_parser = seconds)]
     pub(crate) drain: std::time::Duration,
+    /// Serve counters for Prometheus at `http://ADDRESS/metrics` (off by default).
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) metrics: Option<std::net::SocketAddr>,
 }
 
 /// `kpc machine …`.
@@ -264,6 +267,15 @@ pub(crate) struct What {
     /// Start no further machine once this many have failed.
     #[arg(long, default_value_t = 2, value_name = "N")]
     pub(crate) max_failures: usize,
+    /// Write this disk and no other (one machine only).
+    #[arg(long, value_name = "SERIAL")]
+    pub(crate) disk: Option<String>,
+    /// Give up the data on this disk, which is then the one that is written (one machine only).
+    #[arg(long, value_name = "SERIAL", conflicts_with = "disk")]
+    pub(crate) wipe: Option<String>,
+    /// Start although another PXE responder answers on the machines' network.
+    #[arg(long)]
+    pub(crate) despite_responders: bool,
     /// Follow the machines until all are registered or failed.
     #[arg(long)]
     pub(crate) watch: bool,
@@ -406,6 +418,9 @@ pub(crate) struct Power {
     /// With `off`: cut the power at once, without asking the system.
     #[arg(long)]
     pub(crate) hard: bool,
+    /// Also while the machine writes its disk, which is half written then.
+    #[arg(long)]
+    pub(crate) force: bool,
     /// Print the answer as JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -28,6 +28,12 @@ pub(crate) struct Config {
     /// The account that the server runs as after it has bound its sockets. Default `nobody`.
     #[serde(default = "default_user")]
     pub(crate) user: String,
+    /// The group whose members may use the operators' socket. Default: none, root and the server's account only.
+    #[serde(default)]
+    pub(crate) operators: Option<String>,
+    /// Certificates of the page, the API and gRPC.
+    #[serde(default)]
+    pub(crate) tls: TlsFiles,
     /// Networks.
     pub(crate) network: Network,
     /// Machines' HTTP and the page.
@@ -82,6 +88,20 @@ pub(crate) struct Http {
     pub(crate) machines: SocketAddr,
     /// The page and operators' API on a loopback address. Default `127.0.0.1:8443`.
     pub(crate) page: SocketAddr,
+    /// matchbox's gRPC interface, for clients with a certificate. Default `0.0.0.0:8081`.
+    pub(crate) grpc: SocketAddr,
+}
+
+/// `[tls]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TlsFiles {
+    /// The server's certificate and the chain below it, PEM. Default `DATA_DIR/tls/server.pem`.
+    pub(crate) certificate: Option<PathBuf>,
+    /// Its key, PEM. Default `DATA_DIR/tls/server.key`.
+    pub(crate) key: Option<PathBuf>,
+    /// Whose certificates make somebody an operator, PEM. Default `DATA_DIR/tls/ca.pem`.
+    pub(crate) client_ca: Option<PathBuf>,
 }
 
 impl Default for Http {
@@ -89,6 +109,7 @@ impl Default for Http {
         Self {
             machines: SocketAddr::from(([0, 0, 0, 0], 8080)),
             page: SocketAddr::from(([127, 0, 0, 1], 8443)),
+            grpc: SocketAddr::from(([0, 0, 0, 0], 8081)),
         }
     }
 }
@@ -174,6 +195,11 @@ impl Config {
     /// The assets' folder.
     pub(crate) fn assets(&self) -> PathBuf {
         self.bootcfg.assets.clone().unwrap_or_else(|| self.data_dir.join("assets"))
+    }
+
+    /// A file of `[tls]`: as named, else by its own name in the data folder.
+    pub(crate) fn tls_file(&self, named: &Option<PathBuf>, name: &str) -> PathBuf {
+        named.clone().unwrap_or_else(|| self.data_dir.join("tls").join(name))
     }
 
     /// `http://ADDRESS:PORT`, as machines reach our HTTP.

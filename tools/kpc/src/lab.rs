@@ -201,6 +201,9 @@ async fn run(
     if !arguments.no_provision {
         let words: Vec<String> = lab.machines().iter().map(|machine| machine.spec.name.clone()).collect();
         let request = api::Provision {
+            despite_responders: false,
+            disk: None,
+            wipe: None,
             selection: words,
             profile: if arguments.install { INSTALL } else { LIVE }.to_owned(),
             roles: vec!["lab".to_owned()],

@@ -58,6 +58,8 @@ pub enum TlsError {
 #[derive(Debug)]
 pub struct Tls {
     config: TlsConfig,
+    /// Whether clients need no certificate of [`TlsConfig::client_ca`].
+    asking: bool,
     current: RwLock<Arc<ServerConfig>>,
 }
 
@@ -67,8 +69,21 @@ impl Tls {
     /// # Errors
     /// The file at fault and what it should hold.
     pub fn load(config: TlsConfig) -> Result<Self, TlsError> {
-        let current = RwLock::new(Arc::new(read(&config)?));
-        Ok(Self { config, current })
+        Self::new(config, false)
+    }
+
+    /// As [`Tls::load`], where clients may show a certificate of [`TlsConfig::client_ca`] and need not: what they showed
+    /// is the connection's `peer_certificates`.
+    ///
+    /// # Errors
+    /// As [`Tls::load`].
+    pub fn load_asking(config: TlsConfig) -> Result<Self, TlsError> {
+        Self::new(config, true)
+    }
+
+    fn new(config: TlsConfig, asking: bool) -> Result<Self, TlsError> {
+        let current = RwLock::new(Arc::new(read(&config, asking)?));
+        Ok(Self { config, asking, current })
     }
 
     /// Reads the files again: new connections get the new certificate.
@@ -76,7 +91,7 @@ impl Tls {
     /// # Errors
     /// As [`Tls::load`]; the old certificate stays in use.
     pub fn reload(&self) -> Result<(), TlsError> {
-        let fresh = Arc::new(read(&self.config)?);
+        let fresh = Arc::new(read(&self.config, self.asking)?);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())
     }
@@ -95,7 +110,7 @@ pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
     if all.is_empty() { Err(wrong(rustls_pki_types::pem::Error::NoItemsFound)) } else { Ok(all) }
 }
 
-fn read(config: &TlsConfig) -> Result<ServerConfig, TlsError> {
+fn read(config: &TlsConfig, asking: bool) -> Result<ServerConfig, TlsError> {
     let chain = certificates(&config.certificate)?;
     let key = PrivateKeyDer::from_pem_file(&config.key).map_err(|source| TlsError::Pem {
         path: config.key.clone(),
@@ -115,7 +130,8 @@ fn read(config: &TlsConfig) -> Result<ServerConfig, TlsError> {
             for certificate in certificates(path)? {
                 roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
             }
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            let verifier = if asking { verifier.allow_unauthenticated() } else { verifier }.build();
             builder.with_client_cert_verifier(verifier.map_err(|error| wrong(error.to_string()))?)
         }
     };

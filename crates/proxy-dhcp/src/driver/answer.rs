@@ -24,8 +24,30 @@ use std::time::{Duration, Instant};
 const BOOTING: Duration = Duration::from_secs(60);
 /// Another responder is told about again after this long.
 const FOREIGN_AGAIN: Duration = Duration::from_secs(60);
+/// DHCPOFFER and DHCPACK (RFC 2132 §9.6).
+const OFFER: u8 = 2;
+const ACK: u8 = 5;
 /// Other responders remembered.
 const FOREIGN: usize = 8;
+
+/// Others on the network, and when each was last told about.
+pub(super) type Servers = [Option<(Ipv4Addr, Instant)>; FOREIGN];
+
+/// Whether a server is to be told about now; then it is noted, in the place of the one told about longest ago.
+fn is_news(servers: &mut Servers, server: Ipv4Addr, now: Instant) -> bool {
+    let known = servers.iter_mut().flatten().find(|(known, _)| *known == server);
+    match known {
+        Some((_, told)) if now.saturating_duration_since(*told) < FOREIGN_AGAIN => return false,
+        Some((_, told)) => *told = now,
+        None => {
+            let oldest = servers.iter_mut().min_by_key(|slot| slot.map(|(_, told)| told));
+            if let Some(slot) = oldest {
+                *slot = Some((server, now));
+            }
+        }
+    }
+    true
+}
 
 /// What a running server remembers and tells.
 pub(super) struct Answerer {
@@ -35,7 +57,8 @@ pub(super) struct Answerer {
     pub(super) clients: Clients,
     pub(super) why: Why,
     pub(super) delayed: Delayed,
-    pub(super) foreign: [Option<(Ipv4Addr, Instant)>; FOREIGN],
+    pub(super) foreign: Servers,
+    pub(super) lease_servers: Servers,
 }
 
 /// Buffers that are kept from packet to packet.
@@ -285,26 +308,32 @@ impl Answerer {
         });
     }
 
-    /// A reply that says PXE and is not ours (our own are not seen) comes from another responder.
+    /// A reply that says PXE and is not ours (our own are not seen) comes from another responder; any other OFFER or
+    /// ACK from a lease server.
     fn look_for_others(&mut self, now: Instant, interface: &str, udp: &UdpFrame<'_>) {
         let Ok(message) = Message::parse(udp.payload) else { return };
-        let class = message.options().first(code::VENDOR_CLASS).unwrap_or_default();
-        if message.op != Op::Reply || !(class.starts_with(b"PXEClient") || class.starts_with(b"HTTPClient")) {
+        if message.op != Op::Reply {
             return;
         }
-        let server = *udp.source.ip();
-        let known = self.foreign.iter_mut().flatten().find(|(known, _)| *known == server);
-        match known {
-            Some((_, told)) if now.saturating_duration_since(*told) < FOREIGN_AGAIN => return,
-            Some((_, told)) => *told = now,
-            None => {
-                let oldest = self.foreign.iter_mut().min_by_key(|slot| slot.map(|(_, told)| told));
-                if let Some(slot) = oldest {
-                    *slot = Some((server, now));
-                }
+        let class = message.options().first(code::VENDOR_CLASS).unwrap_or_default();
+        if class.starts_with(b"PXEClient") || class.starts_with(b"HTTPClient") {
+            let server = *udp.source.ip();
+            if is_news(&mut self.foreign, server, now) {
+                (self.events)(Event::ForeignResponder { server, mac: message.mac(), interface });
             }
+            return;
         }
-        (self.events)(Event::ForeignResponder { server, mac: message.mac(), interface });
+        let kind = message.options().first(code::MESSAGE_TYPE);
+        if kind != Some(&[OFFER]) && kind != Some(&[ACK]) {
+            return;
+        }
+        // A relay's address is not the server's: RFC 2131 §4.1 has option 54 for this.
+        let said =
+            message.options().first(code::SERVER_ID).and_then(|octets| <[u8; 4]>::try_from(octets).ok());
+        let server = said.map_or(*udp.source.ip(), Ipv4Addr::from);
+        if is_news(&mut self.lease_servers, server, now) {
+            (self.events)(Event::LeaseServer { server, mac: message.mac(), interface });
+        }
     }
 
     fn ignored(&self, mac: Option<MacAddr>, interface: &str, port: Port, reason: Reason<'_>) {

@@ -62,6 +62,15 @@ pub enum Event<'a> {
         /// The interface.
         interface: &'a str,
     },
+    /// A lease server answered somebody: an OFFER or ACK that says nothing of PXE. Told once a minute for each.
+    LeaseServer {
+        /// Its identifier (option 54), else its address.
+        server: Ipv4Addr,
+        /// The machine it answered.
+        mac: Option<MacAddr>,
+        /// The interface.
+        interface: &'a str,
+    },
     /// A machine's boot did not go on.
     Stuck {
         /// The machine and what is missing.

@@ -133,6 +133,7 @@ impl Server {
             why: Why::new(FOLLOWED, seed.hash_one(4011)),
             delayed: Delayed::default(),
             foreign: Default::default(),
+            lease_servers: Default::default(),
         };
         let mut buffers = Buffers::new();
         while self.serve_unchanged(&mut answerer, &mut buffers, woken)? {

@@ -87,6 +87,9 @@ async fn run(
     }
     let count = names.len();
     let request = api::Provision {
+        despite_responders: false,
+        disk: None,
+        wipe: None,
         selection: names,
         profile: "live".to_owned(),
         roles: vec!["lab".to_owned()],

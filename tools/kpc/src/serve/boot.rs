@@ -9,7 +9,8 @@ use proxy_dhcp::{BootRequest, ClientArch};
 use tftp::driver::{Cause, Directory, OpenRequest, Opened, Refusal, Source};
 use tftp::wire::ErrorCode;
 
-use crate::serve::state::{State, neighbour};
+use crate::serve::metrics::count;
+use crate::serve::state::State;
 
 /// Proxy DHCP's question, answered by the fleet.
 pub(crate) struct DhcpHook(pub(crate) Arc<State>);
@@ -57,6 +58,12 @@ pub(crate) fn dhcp_event(state: &State, event: &proxy_dhcp::driver::Event<'_>) {
                 proxy_dhcp::Stage::Ipxe => Stage::Loader,
                 _ => Stage::Firmware,
             };
+            let counter = if stage == Stage::Loader {
+                &state.metrics().dhcp_ipxe
+            } else {
+                &state.metrics().dhcp_firmware
+            };
+            count(counter);
             if stage == Stage::Firmware {
                 let machine = state.read(|fleet, _| fleet.machine_with(Mac(mac.0)).map(|machine| machine.id));
                 if let Some(machine) = machine {
@@ -69,12 +76,26 @@ pub(crate) fn dhcp_event(state: &State, event: &proxy_dhcp::driver::Event<'_>) {
         }
         Event::Ignored { mac, reason, .. } => {
             tracing::debug!(mac = mac.map(|mac| mac.to_string()), %reason, "DHCP ignored");
+            state.metrics().ignored("dhcp", reason_kind(reason));
         }
         Event::ForeignResponder { server, interface, .. } => {
-            tracing::warn!(%server, interface, "another PXE responder answers on this network");
+            tracing::debug!(%server, interface, "another PXE responder");
+            state.responder_heard(*server);
         }
+        Event::LeaseServer { server, .. } => state.lease_server_heard(*server),
         Event::Failed { doing, interface, error } => tracing::warn!(doing, interface, %error, "DHCP"),
         other => tracing::debug!(?other, "DHCP"),
+    }
+}
+
+/// A reason without what a stranger wrote: the metrics count by it.
+fn reason_kind(reason: &proxy_dhcp::driver::Reason<'_>) -> String {
+    use proxy_dhcp::driver::Reason;
+    match reason {
+        Reason::Malformed(_) => "malformed".to_owned(),
+        Reason::NotForUs(_) => "addressed to another host".to_owned(),
+        Reason::Decided(why) => why.chars().take_while(|letter| !letter.is_ascii_digit()).take(80).collect(),
+        reason => reason.to_string(),
     }
 }
 
@@ -87,7 +108,7 @@ pub(crate) struct Loaders {
 impl Source for Loaders {
     async fn open(&self, request: OpenRequest) -> Result<Opened, Refusal> {
         let mut sighting = Sighting::from_peer(request.peer.ip());
-        sighting.mac = neighbour(request.peer.ip());
+        sighting.mac = self.state.neighbour(request.peer.ip());
         match self.state.read(|fleet, now| fleet.decide(now, &sighting)) {
             // A loader is all that is here; what it is told by HTTP is decided there.
             Decision::Boot(_) | Decision::Hold { .. } | Decision::Discover | Decision::Local { .. } => {
@@ -107,12 +128,19 @@ pub(crate) fn tftp_event(state: &State, event: &tftp::driver::Event) {
     match event {
         Event::Finished { peer, path, cause: Cause::Complete, octets, blocks, retransmits, duration } => {
             tracing::info!(%peer, path, octets, blocks, retransmits, ?duration, "TFTP sent");
+            count(&state.metrics().tftp_complete);
             let mut sighting = Sighting::from_peer(peer.ip());
-            sighting.mac = neighbour(peer.ip());
+            sighting.mac = state.neighbour(peer.ip());
             state.observe(Observation::LoaderSent { sighting, file: path.clone(), octets: *octets });
         }
-        Event::Finished { peer, path, cause, .. } => tracing::debug!(%peer, path, ?cause, "TFTP"),
-        Event::Refused { peer, path, reason, .. } => tracing::info!(%peer, path, reason, "TFTP refused"),
+        Event::Finished { peer, path, cause, .. } => {
+            tracing::debug!(%peer, path, ?cause, "TFTP");
+            count(&state.metrics().tftp_cut);
+        }
+        Event::Refused { peer, path, reason, .. } => {
+            tracing::info!(%peer, path, reason, "TFTP refused");
+            count(&state.metrics().tftp_refused);
+        }
         other => tracing::debug!(?other, "TFTP"),
     }
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use fleet::{Boot, Claim, ClaimRefused, Decision, Mac, Observation, Role, Sighting};
 use serde_json::{Map, Value};
 
-use crate::serve::state::{State, neighbour};
+use crate::serve::state::State;
 use crate::serve::why;
 
 /// Seconds that a held machine waits before it asks again.
@@ -54,11 +54,12 @@ impl Hook for BootHook {
             detail = access.detail,
             "HTTP"
         );
+        self.state.metrics().answered(access.status, access.octets);
         if !access.complete || access.method != "GET" {
             return;
         }
-        let mut sighting = Sighting::from_peer(access.peer.ip());
-        sighting.mac = neighbour(access.peer.ip());
+        let mut sighting = Sighting::from_peer(access.peer.ip().to_canonical());
+        sighting.mac = self.state.neighbour(access.peer.ip());
         let observation = match &access.target {
             _ if access.status >= 400 => {
                 let detail = access.detail.as_deref().unwrap_or("refused");
@@ -83,7 +84,8 @@ impl BootHook {
     fn sighting(&self, facts: &RequestFacts<'_>) -> Sighting {
         let label = |name| facts.labels.get(name);
         let mut sighting = Sighting::from_peer(facts.peer.ip().to_canonical());
-        let (said, wire) = (label("mac").and_then(|mac| mac.parse().ok()), neighbour(facts.peer.ip()));
+        let (said, wire) =
+            (label("mac").and_then(|mac| mac.parse().ok()), self.state.neighbour(facts.peer.ip()));
         // What the wire shows counts where it is another machine of ours: nobody takes his neighbour's order.
         let is_ours = |mac: &Mac| self.state.read(|fleet, _| fleet.machine_with(*mac).is_some());
         sighting.mac = match (said, wire) {
@@ -272,16 +274,25 @@ pub(crate) fn metadata(name: &str, roles: &[String], profile: &str) -> Map<Strin
 }
 
 /// `/boot.ipxe`: hands the facts of the machine and of the interface that boots to `/ipxe`, and tries again where the
-/// server is away. What a board's maker wrote (a serial with spaces) is escaped and comes last.
+/// server is away, after 2, 4, 8, 16 and then each 30 seconds for some ten minutes; then it leaves the machine to its
+/// disk. What a board's maker wrote (a serial with spaces) is escaped and comes last.
 pub(crate) const BOOT_SCRIPT: &str = "#!ipxe
 set tries:int32 0
+set wait:int32 2
 :again
 chain --replace ipxe?uuid=${uuid}&mac=${netX/mac:hexhyp}&platform=${platform}&arch=${buildarch:uristring}&domain=${domain:uristring}&hostname=${hostname:uristring}&serial=${serial:uristring} || goto later
 exit 1
 :later
 inc tries
-iseq ${tries} 6 && exit 1 ||
-echo kpc: no answer, trying again
-sleep 5
+iseq ${tries} 24 && goto disk ||
+echo kpc: no answer, trying again in ${wait} s
+sleep ${wait}
+inc wait ${wait}
+iseq ${wait} 32 && set wait:int32 30 ||
+iseq ${wait} 60 && set wait:int32 30 ||
 goto again
+:disk
+echo kpc: no answer, on to the disk
+iseq ${platform} efi && exit 1 ||
+sanboot --no-describe --drive 0x80 || exit 1
 ";

@@ -52,7 +52,7 @@ impl Operators {
             (&Method::POST, "/v1/resolve") => self.selected(by, request, Command::Resolve).await,
             (&Method::POST, "/v1/retire") => self.selected(by, request, Command::Retire).await,
             (&Method::GET, "/v1/why") => self.why(request.uri().query().unwrap_or_default()).await,
-            (&Method::POST, "/v1/power") => self.power(request).await,
+            (&Method::POST, "/v1/power") => self.power(by, request).await,
             (&Method::GET, "/v1/backup") => self.backup(),
             _ => self.read(&request),
         }
@@ -252,18 +252,15 @@ impl Operators {
         json(StatusCode::OK, &outcomes)
     }
 
-    async fn power(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn power(&self, by: &str, request: Request<Incoming>) -> Response<Body> {
         let request: api::Power = match read_call(request).await {
             Ok(request) => request,
             Err(answer) => return answer,
         };
-        let Some(action) = Action::parse(&request.action) else {
-            return fault(StatusCode::BAD_REQUEST, "the action is on, off, cycle, reset or status");
+        let action = match Action::parse(&request.action, request.hard) {
+            Ok(action) => action,
+            Err(error) => return fault(StatusCode::BAD_REQUEST, error),
         };
-        if request.hard && action != Action::Off {
-            return fault(StatusCode::BAD_REQUEST, "--hard goes with off");
-        }
-        let action = if action == Action::Off && !request.hard { Action::Soft } else { action };
         let targets = self.state.read(|fleet, _| {
             let ids = provision::select(fleet, &request.selection)?;
             Ok::<_, String>(ids.into_iter().filter_map(|id| provision::target(fleet, id)).collect::<Vec<_>>())
@@ -272,11 +269,14 @@ impl Operators {
             Ok(targets) => targets,
             Err(error) => return fault(StatusCode::BAD_REQUEST, &error),
         };
+        let slots = Arc::new(tokio::sync::Semaphore::new(provision::BMCS_AT_ONCE));
         let mut asked = tokio::task::JoinSet::new();
         for target in targets {
-            let (state, login) = (Arc::clone(&self.state), self.login.clone());
+            let (state, login, by) = (Arc::clone(&self.state), self.login.clone(), by.to_owned());
+            let slots = Arc::clone(&slots);
             asked.spawn(async move {
-                let outcome = power::act(&state, &login, &target, action).await;
+                let _slot = slots.acquire_owned().await;
+                let outcome = power::act(&state, &login, &target, action, (&by, request.force)).await;
                 let (ok, detail) = outcome.map_or_else(|error| (false, error), |done| (true, done));
                 api::Outcome { name: target.name, ok, detail }
             });

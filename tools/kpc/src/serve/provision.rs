@@ -5,12 +5,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleet::{Command, Fleet, Lifecycle, MachineId, OrderId, Role, Selector};
+use fleet::{
+    BmcAction, Command, Fleet, JobId, JobState, Lifecycle, MachineId, Observation, PowerAction, Role,
+    Selector, Timestamp,
+};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::api::{Plan, PlannedMachine, Provision, RefusedMachine, Started};
-use crate::serve::power::{self, Boot, Login, Target};
+use crate::serve::jobs;
+use crate::serve::power::{self, Login, Target};
 use crate::serve::state::State;
 
 /// How often a job looks whether machines have moved on.
@@ -51,6 +55,7 @@ pub(crate) async fn plan(
     request: &Provision,
     role: Role,
 ) -> Result<Plan, String> {
+    alone(state, request)?;
     let targets = state.read(|fleet, _| {
         select(fleet, &request.selection).map(|ids| {
             ids.iter()
@@ -137,7 +142,7 @@ fn firmware(request: &Provision, state: &State, target: &Target) -> Option<bool>
     }
 }
 
-/// Gives the orders, durably, and starts the job that powers the machines on.
+/// Gives the orders and their jobs, durably in one write, and starts the batch that carries them out.
 pub(crate) async fn start(
     state: &Arc<State>,
     login: &Login,
@@ -145,6 +150,7 @@ pub(crate) async fn start(
     role: Role,
     by: &str,
 ) -> Result<Started, String> {
+    alone(state, &request)?;
     let names = state.read(|fleet, _| {
         let ids = select(fleet, &request.selection)?;
         Ok::<_, String>(
@@ -154,10 +160,12 @@ pub(crate) async fn start(
     let mut order = fleet::Provision::new(Selector::Names(names.clone()), request.profile.clone(), role);
     order.roles.clone_from(&request.roles);
     order.again = request.again;
-    let who = by.to_owned();
-    let changed = state.change(move |fleet, now| fleet.command(now, &who, Command::Provision(order)));
-    let outcome = match changed.await {
-        Ok(outcome) => outcome.map_err(|refusal| refusal.to_string())?,
+    order.disk.clone_from(&request.disk);
+    order.wipe.clone_from(&request.wipe);
+    let changed =
+        state.change(|fleet, now| give(fleet, now, by, order, |target| firmware(&request, state, target)));
+    let given = match changed.await {
+        Ok(given) => given.map_err(|refusal| refusal.to_string())?,
         Err(error) => {
             // Told as failed, so it must not become an order once the store writes again.
             let cancel = Command::Cancel(Selector::Names(names));
@@ -166,96 +174,190 @@ pub(crate) async fn start(
             return Err(error);
         }
     };
-    let refused: Vec<RefusedMachine> = outcome
-        .refused
-        .iter()
-        .map(|(name, why)| RefusedMachine { name: name.clone(), reason: why.to_string() })
-        .collect();
-    if outcome.machines.is_empty() {
-        let lines: Vec<String> = refused.iter().map(|one| format!("{}: {}", one.name, one.reason)).collect();
+    if given.machines.is_empty() {
+        let lines: Vec<String> =
+            given.refused.iter().map(|one| format!("{}: {}", one.name, one.reason)).collect();
         return Err(lines.join("; "));
     }
-    let targets: Vec<(OrderId, Target)> = state.read(|fleet, _| {
-        let of = |id: &MachineId| Some((fleet.order_of(*id)?.id, target(fleet, *id)?));
-        outcome.machines.iter().filter_map(of).collect()
-    });
-    let machines = targets.iter().map(|(_, target)| target.name.clone()).collect();
-    // The job is the server's: it ends with the server, or when its last machine has.
-    tokio::spawn(job(Arc::clone(state), login.clone(), request, role, targets));
-    Ok(Started { machines, refused })
+    let pace = Pace {
+        most: request.max_in_flight.max(1),
+        stagger: request.stagger_ms.map(Duration::from_millis),
+        max_failures: request.max_failures.max(1),
+    };
+    // The batch is the server's: it ends with the server, or when its last machine has.
+    tokio::spawn(batch(Arc::clone(state), login.clone(), pace, given.jobs));
+    Ok(Started { machines: given.machines, refused: given.refused })
 }
 
-async fn job(
-    state: Arc<State>,
-    login: Login,
-    request: Provision,
-    role: Role,
-    targets: Vec<(OrderId, Target)>,
-) {
-    let (most, mut waiting) = (request.max_in_flight.max(1), targets.into_iter());
-    let (mut started, mut dark) = (Vec::new(), BTreeSet::new());
+/// No order starts while another PXE responder is heard, unless told to: it may boot the machines with something else.
+fn alone(state: &State, request: &Provision) -> Result<(), String> {
+    let others: Vec<String> = state.responders().iter().map(ToString::to_string).collect();
+    if others.is_empty() || request.despite_responders {
+        return Ok(());
+    }
+    Err(format!(
+        "another PXE responder answers on the machines' network: {}; stop it and wait a quarter of an hour, or say \
+         --despite-responders",
+        others.join(", ")
+    ))
+}
+
+/// What `start` gave.
+struct Given {
+    machines: Vec<String>,
+    refused: Vec<RefusedMachine>,
+    jobs: Vec<JobId>,
+}
+
+fn give(
+    fleet: &mut Fleet,
+    now: Timestamp,
+    by: &str,
+    order: fleet::Provision,
+    firmware: impl Fn(&Target) -> Option<bool>,
+) -> Result<Given, fleet::Refusal> {
+    // A live system that runs is booted anew; what an install would erase must be off, unless it is said by name.
+    let action = if order.role == Role::Live || order.again { PowerAction::Cycle } else { PowerAction::On };
+    let outcome = fleet.command(now, by, Command::Provision(order))?;
+    let refused = |(name, why): &(String, fleet::Refusal)| RefusedMachine {
+        name: name.clone(),
+        reason: why.to_string(),
+    };
+    let mut given = Given {
+        machines: Vec::new(),
+        refused: outcome.refused.iter().map(refused).collect(),
+        jobs: Vec::new(),
+    };
+    for id in outcome.orders {
+        let Some(target) = fleet.order(id).and_then(|order| target(fleet, order.machine)) else { continue };
+        let boot = BmcAction::NetworkBoot { efi: firmware(&target) };
+        match fleet.start_order_job(now, by, id, vec![boot, BmcAction::Power { action }]) {
+            Ok(job) => given.jobs.push(job),
+            // Ordered, and for a person to switch on: shown where its boot stands.
+            Err(why) => {
+                let detail = why.to_string();
+                let _ = fleet.observe(now, Observation::BmcError { machine: target.machine, detail });
+            }
+        }
+        given.machines.push(target.name);
+    }
+    Ok(given)
+}
+
+/// How fast a batch goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// Machines between power-on and registration at a time, where there is no stagger.
+    most: usize,
+    /// Time between two power-ons.
+    stagger: Option<Duration>,
+    /// After so many failures no further machine is started.
+    max_failures: usize,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { most: 16, stagger: None, max_failures: 2 }
+    }
+}
+
+/// After a restart: jobs that were at work are looked at, those that begin open orders go on, and what somebody asked
+/// of the power alone and was not begun is over: whoever asked has got no answer.
+pub(crate) async fn resume(state: &Arc<State>, login: &Login) -> Result<(), String> {
+    let (mut waiting, mut at_work) = (Vec::new(), Vec::new());
+    for job in state.read(|fleet, _| fleet.open_jobs()) {
+        match (&job.state, job.order) {
+            (JobState::Doubt, _) => at_work.push(job.id),
+            (_, Some(_)) => waiting.push(job.id),
+            (_, None) => {
+                let why = "the server was restarted before it was begun";
+                state.change(move |fleet, now| fleet.cancel_job(now, job.id, why)).await?;
+            }
+        }
+    }
+    if !waiting.is_empty() || !at_work.is_empty() {
+        tracing::info!(waiting = waiting.len(), at_work = at_work.len(), "jobs of an earlier run go on");
+    }
+    let pace = Pace { most: at_work.len().max(1), stagger: None, max_failures: usize::MAX };
+    tokio::spawn(batch(Arc::clone(state), login.clone(), pace, at_work));
+    tokio::spawn(batch(Arc::clone(state), login.clone(), Pace::default(), waiting));
+    Ok(())
+}
+
+async fn batch(state: Arc<State>, login: Login, pace: Pace, jobs: Vec<JobId>) {
+    let mut waiting = jobs.into_iter();
+    let (mut moving, mut failures) = (BTreeSet::new(), BTreeSet::new());
     let mut powering: JoinSet<Option<MachineId>> = JoinSet::new();
-    while let Some((order, target)) = waiting.next() {
+    while let Some(id) = waiting.next() {
         loop {
             while let Some(done) = powering.try_join_next() {
-                dark.extend(done.ok().flatten());
+                failures.extend(done.ok().flatten());
             }
-            let (moving, failed) = state.read(|fleet, now| standing(fleet, now, &started, &dark));
-            if failed >= request.max_failures.max(1) {
-                let names: Vec<String> =
-                    std::iter::once(target.name).chain(waiting.map(|(_, target)| target.name)).collect();
-                tracing::warn!(failed, ?names, "too many failures: these are not started, their orders end");
-                let cancel = Command::Cancel(Selector::Names(names));
-                let _ = state
-                    .change(move |fleet, now| fleet.command(now, "kpc: too many failures", cancel))
-                    .await;
+            state.read(|fleet, now| standing(fleet, now, &mut moving, &mut failures));
+            if failures.len() >= pace.max_failures {
+                give_up(&state, failures.len(), std::iter::once(id).chain(waiting).collect()).await;
                 powering.join_all().await;
                 return;
             }
-            if request.stagger_ms.is_some() || moving < most {
+            if pace.stagger.is_some() || moving.len() < pace.most {
                 break;
             }
             tokio::time::sleep(LOOKED).await;
         }
         // Cancelled, or ordered anew, while it waited: not ours to power any more.
         let ours = state.read(|fleet, _| {
-            fleet.order_of(target.machine).is_some_and(|now| now.id == order && now.is_open())
+            let job = fleet.job(id).filter(|job| job.is_open())?;
+            let open = job.order.is_none_or(|order| {
+                fleet.order_of(job.machine).is_some_and(|now| now.id == order && now.is_open())
+            });
+            open.then_some(job.machine)
         });
-        if !ours {
+        let Some(machine) = ours else {
+            let _ = state.change(move |fleet, now| fleet.cancel_job(now, id, "its order has ended")).await;
             continue;
-        }
-        started.push(target.machine);
-        let boot = Boot { efi: firmware(&request, &state, &target), role, again: request.again };
+        };
+        moving.insert(machine);
         let (state, login) = (Arc::clone(&state), login.clone());
         powering.spawn(async move {
-            let error = power::network_boot(&state, &login, &target, boot).await.err()?;
-            tracing::warn!(machine = %target.name, %error, "not powered on");
-            Some(target.machine)
+            let error = jobs::carry(&state, &login, id).await.err()?;
+            let name = state.read(|fleet, _| fleet.machine(machine).map(|machine| machine.name.clone()));
+            tracing::warn!(machine = name, %error, "not powered on");
+            Some(machine)
         });
-        if let Some(pause) = request.stagger_ms {
-            tokio::time::sleep(Duration::from_millis(pause)).await;
+        if let Some(pause) = pace.stagger {
+            tokio::time::sleep(pause).await;
         }
     }
     powering.join_all().await;
 }
 
-/// How many of these machines are between power-on and registration, and how many have failed.
+/// Too many machines have failed: the others are not started, and their orders end.
+async fn give_up(state: &State, failed: usize, jobs: Vec<JobId>) {
+    let names: Vec<String> = state.read(|fleet, _| {
+        let name = |id: &JobId| Some(fleet.machine(fleet.job(*id)?.machine)?.name.clone());
+        jobs.iter().filter_map(name).collect()
+    });
+    tracing::warn!(failed, ?names, "too many failures: these are not started, their orders end");
+    let told = state.change(move |fleet, now| {
+        jobs.iter().for_each(|job| fleet.cancel_job(now, *job, "too many failures"));
+        fleet.command(now, "kpc: too many failures", Command::Cancel(Selector::Names(names)))
+    });
+    let _ = told.await;
+}
+
+/// Takes those that have come to an end out of `moving`, the failed ones into `failures`.
 fn standing(
     fleet: &Fleet,
-    now: fleet::Timestamp,
-    machines: &[MachineId],
-    dark: &BTreeSet<MachineId>,
-) -> (usize, usize) {
-    let all = fleet.status(now);
-    let ours = all.iter().filter(|status| machines.contains(&status.id));
-    ours.fold((0, 0), |(moving, failed), status| {
-        let open = fleet.order_of(status.id).is_some_and(fleet::Order::is_open);
-        if dark.contains(&status.id) || status.failed.is_some() {
-            (moving, failed + 1)
-        } else if open && status.lifecycle != Lifecycle::Registered {
-            (moving + 1, failed)
-        } else {
-            (moving, failed)
+    now: Timestamp,
+    moving: &mut BTreeSet<MachineId>,
+    failures: &mut BTreeSet<MachineId>,
+) {
+    moving.retain(|machine| {
+        let Some(status) = fleet.status_of(now, *machine) else { return false };
+        if status.failed.is_some() {
+            failures.insert(*machine);
         }
-    })
+        let open = fleet.order_of(*machine).is_some_and(fleet::Order::is_open);
+        open && status.lifecycle != Lifecycle::Registered && !failures.contains(machine)
+    });
 }

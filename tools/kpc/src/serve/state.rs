@@ -2,13 +2,18 @@
 //! after what must be durable is durable.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fleet::store::Journal;
 use fleet::{ClaimSecret, Event, Fleet, Mac, MachineId, Observation, Timestamp};
 use tokio::sync::{Notify, broadcast, oneshot};
+
+use crate::serve::audit::Audit;
+use crate::serve::metrics::{self, Metrics};
+use crate::serve::neighbours::Neighbours;
+use crate::serve::wire::Wire;
 
 /// Events kept for a slow reader of the stream before it misses some; it then reads the whole state again.
 const EVENT_BACKLOG: usize = 4096;
@@ -26,14 +31,75 @@ pub(crate) struct State {
     nonces: Mutex<HashMap<String, ClaimSecret>>,
     /// Whether a machine's firmware was last heard to be UEFI.
     uefi: Mutex<HashMap<MachineId, bool>>,
+    audit: Audit,
+    metrics: Arc<Metrics>,
+    neighbours: Neighbours,
+    wire: Wire,
 }
 
 impl State {
     /// A state over what the store holds.
-    pub(crate) fn new(journal: Journal) -> Self {
+    pub(crate) fn new(journal: Journal, audit: Audit) -> Self {
         let nonces = Mutex::new(journal.read(open_claims));
         let (events, _) = broadcast::channel(EVENT_BACKLOG);
-        Self { journal, events, changed: Notify::new(), nonces, uefi: Mutex::default() }
+        Self {
+            journal,
+            events,
+            changed: Notify::new(),
+            nonces,
+            uefi: Mutex::default(),
+            audit,
+            metrics: Arc::default(),
+            neighbours: Neighbours::default(),
+            wire: Wire::default(),
+        }
+    }
+
+    /// The audit log.
+    pub(crate) fn audit(&self) -> &Audit {
+        &self.audit
+    }
+
+    /// What is counted.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// The Ethernet address behind an address of the machines' network.
+    pub(crate) fn neighbour(&self, peer: IpAddr) -> Option<Mac> {
+        self.neighbours.of(peer)
+    }
+
+    /// A PXE responder that is not ours was heard.
+    pub(crate) fn responder_heard(&self, server: Ipv4Addr) {
+        metrics::count(&self.metrics.dhcp_foreign);
+        if let Some(text) = self.wire.responder(now(), server) {
+            self.raise(text);
+        }
+    }
+
+    /// A lease server was heard: another one than before matters while orders are open.
+    pub(crate) fn lease_server_heard(&self, server: Ipv4Addr) {
+        let news = self.wire.lease_server(now(), server);
+        let open = |fleet: &Fleet| {
+            fleet.machines().any(|machine| fleet.order_of(machine.id).is_some_and(fleet::Order::is_open))
+        };
+        match news {
+            Some(text) if self.read(|fleet, _| open(fleet)) => self.raise(text),
+            Some(text) => tracing::info!("{text}"),
+            None => {}
+        }
+    }
+
+    /// The PXE responders that are there beside us.
+    pub(crate) fn responders(&self) -> Vec<Ipv4Addr> {
+        self.wire.responders(now())
+    }
+
+    fn raise(&self, text: String) {
+        let now = now();
+        self.journal.change_then(now, move |fleet| fleet.raise(now, &text), |_| {});
+        self.tell();
     }
 
     /// Reads the fleet.
@@ -70,13 +136,13 @@ impl State {
 
     /// What a packet showed. Waits for nothing; the outcome is only counted.
     pub(crate) fn observe(&self, observation: Observation) {
-        let now = now();
+        let (now, metrics) = (now(), Arc::clone(&self.metrics));
         self.journal.change_then(
             now,
             move |fleet| fleet.observe(now, observation),
-            |outcome| match outcome {
+            move |outcome| match outcome {
                 Ok(Ok(_)) => {}
-                Ok(Err(ignored)) => tracing::debug!(reason = %ignored, "observation ignored"),
+                Ok(Err(ignored)) => metrics.ignored("fleet", ignored.to_string()),
                 Err(error) => tracing::error!(%error, "store"),
             },
         );
@@ -134,6 +200,7 @@ impl State {
     fn tell(&self) {
         for event in self.journal.events() {
             log(&event);
+            self.audit.event(&event);
             // Nobody listening is no fault.
             let _ = self.events.send(event);
         }
@@ -165,15 +232,6 @@ fn boot_nonce(secret: &ClaimSecret) -> String {
 pub(crate) fn now() -> Timestamp {
     let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     Timestamp::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
-}
-
-/// The Ethernet address behind a neighbour's IP address, as the kernel knows it.
-pub(crate) fn neighbour(peer: IpAddr) -> Option<Mac> {
-    let table = std::fs::read_to_string("/proc/net/arp").ok()?;
-    let wanted = peer.to_canonical().to_string();
-    let line = table.lines().skip(1).find(|line| line.split_whitespace().next() == Some(wanted.as_str()))?;
-    let mac: Mac = line.split_whitespace().nth(3)?.parse().ok()?;
-    (mac.0 != [0; 6]).then_some(mac)
 }
 
 fn log(event: &Event) {

@@ -58,6 +58,7 @@ pub(crate) async fn power(client: &Client, power: &Power) -> Verdict {
         selection: power.selection.clone(),
         action: power.action.word().to_owned(),
         hard: power.hard,
+        force: power.force,
     };
     tell(client.post("/v1/power", &request).await?, power.json)
 }

@@ -20,6 +20,9 @@ pub(crate) async fn reinstall(client: &Client, arguments: &Reinstall) -> Verdict
 
 async fn order(client: &Client, selection: &[String], what: &What, again: bool) -> Verdict {
     let mut request = api::Provision {
+        despite_responders: what.despite_responders,
+        disk: what.disk.clone(),
+        wipe: what.wipe.clone(),
         selection: selection.to_vec(),
         profile: what.profile.clone(),
         roles: what.roles.clone(),
