@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use fleet::{Decision, Mac, Observation, Sighting, Stage, Uuid};
+use fleet::{Decision, Mac, Observation, Reason, Sighting, Stage, Uuid};
 use proxy_dhcp::{BootRequest, ClientArch};
 use tftp::driver::{Cause, Directory, OpenRequest, Opened, Refusal, Source};
 use tftp::wire::ErrorCode;
@@ -110,10 +110,13 @@ impl Source for Loaders {
         let mut sighting = Sighting::from_peer(request.peer.ip());
         sighting.mac = self.state.neighbour(request.peer.ip());
         match self.state.read(|fleet, now| fleet.decide(now, &sighting)) {
-            // A loader is all that is here; what it is told by HTTP is decided there.
-            Decision::Boot(_) | Decision::Hold { .. } | Decision::Discover | Decision::Local { .. } => {
-                self.folder.open(request).await
-            }
+            // A loader is all that is here; what it is told by HTTP is decided there. Behind a router or a relay nothing
+            // names the machine yet.
+            Decision::Boot(_)
+            | Decision::Hold { .. }
+            | Decision::Discover
+            | Decision::Local { .. }
+            | Decision::Observe { reason: Reason::Nameless } => self.folder.open(request).await,
             other => {
                 tracing::debug!(peer = %request.peer, ?other, "TFTP refused");
                 Err(Refusal::new(ErrorCode::AccessViolation, "nothing to boot for this machine"))

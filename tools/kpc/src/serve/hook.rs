@@ -296,3 +296,40 @@ echo kpc: no answer, on to the disk
 iseq ${platform} efi && exit 1 ||
 sanboot --no-describe --drive 0x80 || exit 1
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(loader: Loader<'_>, next: Next) -> String {
+        match script("why", loader, next) {
+            Verdict::Respond { status: 200, body, .. } => String::from_utf8(body.to_vec()).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    // UEFI goes on to its next boot entry when the loader ends in failure; BIOS needs the disk booted for it.
+    #[test]
+    fn a_machine_leaves_for_its_disk_as_its_firmware_wants() {
+        let efi = body(Loader::Ipxe("efi"), Next::Disk);
+        assert!(efi.ends_with("exit 1\n") && !efi.contains("sanboot"), "{efi}");
+        let bios = body(Loader::Ipxe("pcbios"), Next::Disk);
+        assert!(bios.ends_with("sanboot --no-describe --drive 0x80 || exit 1\n"), "{bios}");
+        assert!(body(Loader::Grub, Next::Disk).ends_with("exit 1\n"));
+    }
+
+    #[test]
+    fn a_held_machine_asks_again_after_a_while() {
+        let held = body(Loader::Ipxe("efi"), Next::Again);
+        assert!(
+            held.contains("sleep 10\n") && held.contains("chain --replace --autofree boot.ipxe"),
+            "{held}"
+        );
+        assert!(body(Loader::Grub, Next::Again).contains("sleep 10\nreboot"));
+    }
+
+    #[test]
+    fn what_a_loader_shows_has_no_second_command() {
+        assert_eq!(plain("a\nboot ${x} || exit; `id` 'q'"), "a boot   x     exit   id   q ");
+    }
+}

@@ -70,9 +70,12 @@ pub(crate) fn serve(arguments: &Serve, config: &Config) -> Result<u8, Failure> {
         .enable_all()
         .build()
         .map_err(|error| format!("the runtime does not start: {error}"))?;
+    let activated = opened.activated;
     let outcome = runtime.block_on(run(arguments, config, opened));
     runtime.shutdown_timeout(Duration::from_secs(1));
-    let _ = fs::remove_file(&config.socket);
+    if !activated {
+        let _ = fs::remove_file(&config.socket);
+    }
     Ok(outcome.map(|()| 0)?)
 }
 

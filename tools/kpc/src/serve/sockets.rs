@@ -37,6 +37,8 @@ pub(crate) struct Opened {
     pub(crate) grpc: Option<(TcpListener, Arc<Tls>)>,
     pub(crate) metrics: Option<TcpListener>,
     pub(crate) socket: UnixListener,
+    /// Whether the operators' socket is systemd's, which keeps its file.
+    pub(crate) activated: bool,
     pub(crate) catalog: Arc<FileStore>,
     pub(crate) store: RedbStore,
     pub(crate) audit: Audit,
@@ -56,7 +58,7 @@ pub(crate) fn open(arguments: &Serve, config: &Config) -> Result<Opened, Failure
     }
     make_folder(&config.data_dir).map_err(wrong)?;
     let login = login(config).map_err(wrong)?;
-    let (page_tls, grpc_tls) = certificates(config).map_err(wrong)?;
+    let certificates = certificates(config).map_err(wrong)?;
     let root = config.tftp_root();
     let loaders = Directory::open(&root).map_err(|error| {
         wrong(format!(
@@ -76,7 +78,12 @@ pub(crate) fn open(arguments: &Serve, config: &Config) -> Result<Opened, Failure
     let mut passed = passed(config)?;
     let path = config.data_dir.join("fleet.redb");
     let store = RedbStore::open(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let listen_grpc = |tls| bind_tcp(config.http.grpc, "http.grpc").map(|listener| (listener, tls));
+    let grpc = passed.grpc.take();
+    let listen_grpc = |tls| {
+        let listener = grpc.map_or_else(|| bind_tcp(config.http.grpc, "http.grpc"), Ok);
+        listener.map(|listener| (listener, tls))
+    };
+    let activated = passed.socket.is_some();
     Ok(Opened {
         dhcp,
         tftp: passed.tftp.take().map_or_else(|| bind_udp(on(config, config.tftp.listen)), Ok)?,
@@ -86,10 +93,11 @@ pub(crate) fn open(arguments: &Serve, config: &Config) -> Result<Opened, Failure
             .take()
             .map_or_else(|| bind_tcp(on(config, config.http.machines), "http.machines"), Ok)?,
         page: passed.page.take().map_or_else(|| bind_tcp(config.http.page, "http.page"), Ok)?,
-        page_tls,
-        grpc: grpc_tls.map(listen_grpc).transpose()?,
+        page_tls: certificates.page,
+        grpc: certificates.grpc.map(listen_grpc).transpose()?,
         metrics: daemon::metrics::listen(arguments.metrics).map_err(|error| error.to_string())?,
-        socket: bind_socket(config)?,
+        socket: passed.socket.take().map_or_else(|| bind_socket(config), Ok)?,
+        activated,
         catalog: Arc::new(catalog),
         store,
         audit: Audit::open(&config.data_dir)?,
@@ -112,10 +120,13 @@ fn on(config: &Config, address: SocketAddr) -> SocketAddr {
 struct Passed {
     machines: Option<TcpListener>,
     page: Option<TcpListener>,
+    grpc: Option<TcpListener>,
     tftp: Option<UdpSocket>,
+    socket: Option<UnixListener>,
 }
 
-/// Tells passed sockets apart by where they listen: loopback is the page's, the machines' port the machines'.
+/// Tells passed sockets apart by where they listen: loopback is the page's, the others by their ports; one in the file
+/// system is the operators'.
 fn passed(config: &Config) -> Result<Passed, Failure> {
     let mut sockets = listenfd::ListenFd::from_env();
     let mut found = Passed::default();
@@ -126,13 +137,17 @@ fn passed(config: &Config) -> Result<Passed, Failure> {
                 found.page = Some(listener);
             } else if address.port() == config.http.machines.port() {
                 found.machines = Some(listener);
+            } else if address.port() == config.http.grpc.port() {
+                found.grpc = Some(listener);
             } else {
                 return Err(Failure::Configuration(format!(
-                    "a socket at {address} was passed, which is neither http.page nor http.machines"
+                    "a socket at {address} was passed, which is none of http.page, http.machines and http.grpc"
                 )));
             }
         } else if let Ok(Some(socket)) = sockets.take_udp_socket(at) {
             found.tftp = Some(socket);
+        } else if let Ok(Some(listener)) = sockets.take_unix_listener(at) {
+            found.socket = Some(listener);
         }
     }
     Ok(found)
@@ -184,9 +199,16 @@ fn make_folder(path: &Path) -> Result<(), String> {
         .map_err(|error| format!("{}: {error}", path.display()))
 }
 
+/// Certificates in use.
+#[derive(Default)]
+struct Certificates {
+    page: Option<Arc<Tls>>,
+    grpc: Option<Arc<Tls>>,
+}
+
 /// The certificates of the page and of gRPC. Without a server's certificate, which `kpc init` makes, the page speaks
 /// plain HTTP on its loopback address, and without an authority for clients there is no gRPC.
-fn certificates(config: &Config) -> Result<(Option<Arc<Tls>>, Option<Arc<Tls>>), String> {
+fn certificates(config: &Config) -> Result<Certificates, String> {
     let named = config.tls.certificate.is_some();
     let certificate = config.tls_file(&config.tls.certificate, "server.pem");
     let authority = config.tls_file(&config.tls.client_ca, "ca.pem");
@@ -196,7 +218,7 @@ fn certificates(config: &Config) -> Result<(Option<Arc<Tls>>, Option<Arc<Tls>>),
             certificate.display(),
             config.http.page
         );
-        return Ok((None, None));
+        return Ok(Certificates::default());
     }
     let client_ca = (config.tls.client_ca.is_some() || authority.exists()).then_some(authority);
     let files = |alpn| TlsConfig {
@@ -213,7 +235,7 @@ fn certificates(config: &Config) -> Result<(Option<Arc<Tls>>, Option<Arc<Tls>>),
             None
         }
     };
-    Ok((Some(Arc::new(page)), grpc.map(Arc::new)))
+    Ok(Certificates { page: Some(Arc::new(page)), grpc: grpc.map(Arc::new) })
 }
 
 /// The BMCs' login. A password that others can read is refused.
