@@ -156,9 +156,27 @@ async fn repositories_of_our_bmc() {
     let port = ours.addr.port().to_string();
     let login = ["-I", "lanplus", "-H", "127.0.0.1", "-p", &port, "-U", "root", "-P", "calvin"];
     for line in [
-        "sdr", "sdr elist", "sdr elist all", "sdr list mcloc", "sdr get Ambient", "sdr type Fan", "sdr info",
-        "-c sdr elist", "sel", "sel list", "sel elist", "-v sel list", "sel get 1", "-c sel list", "fru",
-        "fru print 0", "fru print 9", "sensor", "sensor get Ambient", "-c sensor list", "sensor reading VBAT",
+        "sdr",
+        "sdr elist",
+        "sdr elist all",
+        "sdr list mcloc",
+        "sdr get Ambient",
+        "sdr type Fan",
+        "sdr info",
+        "-c sdr elist",
+        "sel",
+        "sel list",
+        "sel elist",
+        "-v sel list",
+        "sel get 1",
+        "-c sel list",
+        "fru",
+        "fru print 0",
+        "fru print 9",
+        "sensor",
+        "sensor get Ambient",
+        "-c sensor list",
+        "sensor reading VBAT",
     ] {
         let words = [&login[..], &line.split(' ').collect::<Vec<_>>()].concat();
         let mut theirs = Command::new(ipmitool.get_program());

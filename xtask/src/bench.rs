@@ -5,7 +5,9 @@ use std::fs;
 use crate::deps;
 use crate::run::{Outcome, cargo, root, step};
 
-const TOOLS: [(&str, &str); 2] = [("bootcfg", "bootcfgd"), ("inventory", "kpc")];
+/// Packages of the tools that a bench runs as they are installed, built beside it (both profiles share a folder).
+const TOOLS: [(&str, &str, &str); 3] =
+    [("bootcfg", "bootcfgd", "bench"), ("ignition", "ign", "release"), ("inventory", "kpc", "bench")];
 
 /// The verb. No name lists what there is; `all` runs every one.
 pub(crate) fn run(arguments: &[String]) -> Outcome {

@@ -79,9 +79,9 @@ async fn group(mut groups: GroupsClient<Channel>, record: Record, output: Output
             let read = Group::parse("", &text, Compat::Strict).map_err(|error| at(&filename, &error))?;
             let metadata = read.metadata();
             let group = rpcpb::Group {
-                id: read.id.to_string(),
-                name: read.name.to_string(),
-                profile: read.profile.to_string(),
+                id: read.id().to_string(),
+                name: read.name().to_string(),
+                profile: read.profile().to_string(),
                 selector: single_values(&read).ok_or("a selector has a list of values, which the interface cannot carry: write the file into the data folder")?,
                 metadata: if metadata.is_empty() { Vec::new() } else { Value::from(metadata).to_string().into_bytes() },
             };
