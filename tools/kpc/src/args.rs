@@ -502,7 +502,7 @@ pub(crate) struct LabUp {
     #[arg(short = 'n', long = "machines", default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4000))]
     pub(crate) machines: u16,
     /// Simulated machines instead of virtual ones: they speak the real protocols on real sockets and execute nothing.
-    #[arg(long, conflicts_with_all = ["uefi", "rom"])]
+    #[arg(long, conflicts_with_all = ["uefi", "rom", "install", "kinds"])]
     pub(crate) no_vm: bool,
     /// UEFI machines (OVMF) whose own PXE client loads snponly.efi.
     #[arg(long, conflicts_with = "rom")]

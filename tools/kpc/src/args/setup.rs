@@ -39,6 +39,9 @@ pub(crate) struct Init {
     /// Where iPXE's loaders are (Debian's package ipxe).
     #[arg(long, default_value = "/usr/lib/ipxe", value_name = "DIR")]
     pub(crate) loaders: PathBuf,
+    /// Where the installing system's vmlinuz and initrd.img are.
+    #[arg(long, default_value = "/usr/lib/kpc/agent", value_name = "DIR")]
+    pub(crate) agent: PathBuf,
     /// Take over a KPC checkout: its profiles and templates; its groups become roles.
     #[arg(long, value_name = "DIR")]
     pub(crate) from_kpc: Option<PathBuf>,

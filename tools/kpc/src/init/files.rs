@@ -85,6 +85,9 @@ pub(super) fn write(plan: &Plan, arguments: &Init) -> Result<Vec<Written>, Failu
     for loader in ["undionly.kpxe", "snponly.efi", "ipxe.efi"] {
         written.extend(copy(&arguments.loaders.join(loader), &data.join("loaders").join(loader))?);
     }
+    for part in ["vmlinuz", "initrd.img"] {
+        written.extend(copy(&arguments.agent.join(part), &data.join("assets/agent").join(part))?);
+    }
     let bootcfg = data.join("bootcfg");
     for (name, content) in PROFILES {
         written.push(text(&bootcfg.join("profiles").join(name), content)?);
