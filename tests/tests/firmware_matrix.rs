@@ -133,6 +133,8 @@ struct Stop {
     /// nft rules of the segment's bridge, then of the server's input.
     on_the_way: &'static str,
     at_the_server: &'static str,
+    /// Another PXE responder, with a menu, is on the segment.
+    rogue: bool,
     words: &'static str,
 }
 
@@ -143,6 +145,7 @@ const UEFI: Stop = Stop {
     lease: "",
     on_the_way: "",
     at_the_server: "",
+    rogue: false,
     words: "",
 };
 
@@ -189,6 +192,12 @@ const STOPS: &[Stop] = &[
         client: Client::UefiSecureBoot,
         proxy: &["--boot", "x64-uefi=snponly.efi"],
         words: "Secure Boot refuses",
+        ..UEFI
+    },
+    Stop {
+        name: "second responder",
+        rogue: true,
+        words: "a second PXE responder, 10.77.0.2",
         ..UEFI
     },
     Stop {
@@ -247,6 +256,7 @@ fn stops(stop: &Stop) -> Result<(), String> {
             ),
         );
     }
+    let rogue = if stop.rogue { Some(net.rogue_proxy().ok_or("no dnsmasq")?) } else { None };
     let capture = net.path("boot.pcap");
     let mut tcpdump = net.on_host(&kpc_tests::peer("tcpdump").ok_or("no tcpdump")?);
     tcpdump.args(["-Z", "root", "-U", "-i", "eth0", "-w"]).arg(&capture).args(["udp"]);
@@ -261,13 +271,13 @@ fn stops(stop: &Stop) -> Result<(), String> {
         std::thread::sleep(Duration::from_millis(200));
     }
     drop(machine);
-    drop(recorder);
+    drop((recorder, rogue));
     let pcap = std::fs::read(&capture).unwrap();
     let ng = net.path("boot.pcapng");
     std::fs::write(&ng, pcapng(&pcap)).unwrap();
     for recording in [&capture, &ng] {
         let mut explain = std::process::Command::new(kpc_tests::binary("proxy-dhcpd"));
-        explain.arg("--dry-run").arg(recording).args(&proxy);
+        explain.arg("--dry-run").arg(recording).args(["--address", "10.77.0.1"]).args(&proxy);
         let (done, text) = kpc_tests::run_within(&mut explain, Duration::from_secs(20));
         if !done || !text.contains(stop.words) {
             return Err(format!("{}: not named\n{text}\n{}", recording.display(), scene.logs()));

@@ -78,7 +78,19 @@ pub(crate) fn peers() -> PathBuf {
     std::env::var_os("KPC_PEERS_DIR").map_or_else(|| target().join("peers"), PathBuf::from)
 }
 
-/// The verb: everything.
+/// Unpacked beside them for `interop firmware`: what other firmware boots, and a machine of another architecture.
+const FIRMWARE: &[&str] = &[
+    "pxelinux",
+    "syslinux-common",
+    "shim-signed",
+    "shim-signed-common",
+    "shim-unsigned",
+    "grub-efi-amd64-signed",
+    "qemu-efi-aarch64",
+    "qemu-system-arm",
+];
+
+/// The verb: everything but what only `interop firmware` needs.
 pub(crate) fn run() -> Outcome {
     for_lab()?;
     for_tests()
@@ -87,14 +99,19 @@ pub(crate) fn run() -> Outcome {
 /// What `kpc lab up` needs.
 pub(crate) fn for_lab() -> Outcome {
     install()?;
-    unpack(&lab_parts(), LAB)
+    unpack(&lab_parts(), "packages", LAB)
 }
 
 /// What the interoperability tests need beyond the lab.
 pub(crate) fn for_tests() -> Outcome {
     install()?;
-    unpack(&peers(), PEERS)?;
+    unpack(&peers(), "packages", PEERS)?;
     python()
+}
+
+/// What the firmware matrix needs beyond the other tests.
+pub(crate) fn for_firmware() -> Outcome {
+    unpack(&peers(), "firmware-packages", FIRMWARE)
 }
 
 fn install() -> Outcome {
@@ -149,9 +166,10 @@ fn is_installed(package: &str) -> bool {
         .is_ok_and(|status| status.starts_with("ii"))
 }
 
-/// Downloads `packages` and what they depend on (as far as the machine lacks it) and unpacks all into `place/root`.
-fn unpack(place: &Path, packages: &[&str]) -> Outcome {
-    let stamp = place.join("packages");
+/// Downloads `packages` and what they depend on (as far as the machine lacks it) and unpacks all into `place/root`;
+/// `stamp` notes that it is done.
+fn unpack(place: &Path, stamp: &str, packages: &[&str]) -> Outcome {
+    let stamp = place.join(stamp);
     let wanted = packages.join(" ");
     if fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
         return Ok(());

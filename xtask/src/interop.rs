@@ -11,6 +11,9 @@ const SLOW: &[(&str, &str)] = &[("firmware", "firmware_matrix"), ("package", "pa
 pub(crate) fn run(names: &[String]) -> Outcome {
     deps::for_lab()?;
     deps::for_tests()?;
+    if names.iter().any(|name| name == "firmware") {
+        deps::for_firmware()?;
+    }
     lab::build()?;
     step(&mut cargo(&[
         "build",

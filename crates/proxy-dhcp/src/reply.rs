@@ -60,6 +60,8 @@ pub(crate) enum Vendor<'a> {
     Menu(MenuFor<'a>),
     /// Boot from the disk: a menu of one item that is taken at once.
     LocalBoot,
+    /// The words that a Raspberry Pi's boot ROM looks for before it reads its files from our address.
+    RaspberryPi,
 }
 
 /// One reply, not yet written.
@@ -205,13 +207,8 @@ impl<'a> Reply<'a> {
                     return None;
                 }
             }
-            Vendor::LocalBoot => {
-                let mut vendor = writer.encapsulated(code::VENDOR_SPECIFIC);
-                vendor.option(6, &[&[3]]);
-                vendor.option(10, &[&[0], b"PXE"]);
-                vendor.option(9, &[&[0, 0, 10], b"Local boot"]);
-                vendor.finish();
-            }
+            Vendor::LocalBoot => write_only_item(&mut writer, b"Local boot"),
+            Vendor::RaspberryPi => write_only_item(&mut writer, b"Raspberry Pi Boot"),
         }
         // Option 67 beats `file` in EDK2, so it is only sent where `file` is too short for the name.
         if let Some(file) = self.file.filter(|_| !fits)
@@ -224,4 +221,14 @@ impl<'a> Reply<'a> {
         }
         Some(writer.finish())
     }
+}
+
+/// A menu with one item of type 0, taken at once (PXE 2.1 §2.2.6: discovery control, prompt, menu).
+fn write_only_item(writer: &mut Writer<'_>, text: &[u8]) {
+    let mut vendor = writer.encapsulated(code::VENDOR_SPECIFIC);
+    vendor.option(6, &[&[3]]);
+    vendor.option(10, &[&[0], b"PXE"]);
+    let length = u8::try_from(text.len()).unwrap_or_default();
+    vendor.option(9, &[&[0, 0, length], text]);
+    vendor.finish();
 }

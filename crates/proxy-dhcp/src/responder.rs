@@ -215,9 +215,10 @@ fn answer_type(request: &BootRequest<'_>) -> Result<MessageType, Ignored> {
 /// Puts a program into a reply, in the form this client takes.
 fn give<'a>(reply: &mut Reply<'a>, program: &'a BootProgram) -> Result<(), Ignored> {
     let (request, item) = (reply.request, reply.request.boot_item());
+    let raspberry_pi = reply.arch == ClientArch::ArmRpiboot;
     let form = match program.configured_form() {
         Form::Auto if request.is_http_client() => Form::Http,
-        Form::Auto if reply.stage == Stage::Ipxe || reply.arch.is_bios() => Form::Direct,
+        Form::Auto if reply.stage == Stage::Ipxe || reply.arch.is_bios() || raspberry_pi => Form::Direct,
         Form::Auto => Form::Binl,
         form => form,
     };
@@ -233,6 +234,7 @@ fn give<'a>(reply: &mut Reply<'a>, program: &'a BootProgram) -> Result<(), Ignor
     reply.file = Some(program.file_for(reply.server));
     reply.vendor = match (form, item) {
         (_, Some(item)) => Vendor::Item(item),
+        (Form::Direct, None) if raspberry_pi => Vendor::RaspberryPi,
         (Form::Direct, None) => Vendor::BootFile,
         _ => Vendor::Nothing,
     };

@@ -275,6 +275,26 @@ fn a_second_responder_wins() {
 }
 
 #[test]
+fn a_second_responder_that_is_first_is_still_the_second() {
+    let mut boot = Boot::new(7);
+    boot.why = Why::new(64, 0).server(US.into());
+    boot.discover()
+        .lease(2)
+        .pxe([10, 0, 0, 9], 67, "")
+        .pxe(US, 67, "")
+        .request()
+        .lease(5)
+        .ends("second PXE responder, 10.0.0.9");
+}
+
+#[test]
+fn a_machine_that_asks_our_port_4011_took_our_answer() {
+    let mut boot = Boot::new(7);
+    boot.discover().lease(2).pxe(US, 67, "").pxe([10, 0, 0, 9], 67, "").request().lease(5);
+    boot.ask_boot_server().pxe(US, 4011, "snponly.efi").ends("no TFTP read of snponly.efi");
+}
+
+#[test]
 fn boots_that_go_well_are_not_spoken_of() {
     let mut boot = Boot::uefi("snponly.efi");
     boot.read("snponly.efi", 1).read("snponly.efi", 2).wait(5.0);

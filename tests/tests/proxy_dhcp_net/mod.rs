@@ -186,6 +186,18 @@ impl Net {
         Some(guard)
     }
 
+    /// dnsmasq as a proxy on a host of its own, whose menu UEFI prefers to an answer without one.
+    pub fn rogue_proxy(&self) -> Option<Guard> {
+        let host = self.third_host();
+        let mut command = inside(&host, &peer("dnsmasq")?);
+        command.args(["-k", "--conf-file=/dev/null", "--port=0", "--user=root", "--interface=eth0"]);
+        command.args(["--bind-interfaces", "--dhcp-range=10.77.0.2,proxy"]);
+        command.args(["--pxe-service=x86-64_EFI,One,one.efi", "--pxe-service=x86-64_EFI,Two,two.efi"]);
+        let guard = Guard::spawn(self.logged(&mut command, "rogue.log"));
+        self.wait_for_port(&host, 4011);
+        Some(guard)
+    }
+
     /// Waits until something is bound to a UDP port of a namespace.
     pub fn wait_for_port(&self, namespace: &str, port: u16) {
         let namespace = namespace.to_owned();

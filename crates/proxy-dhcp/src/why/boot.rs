@@ -83,6 +83,8 @@ impl fmt::Debug for FileName {
 pub struct Answered {
     /// Who answered.
     pub server: Ipv4Addr,
+    /// Whether that is us.
+    pub ours: bool,
     /// The transaction.
     pub xid: u32,
     /// The file it names, if any.
@@ -133,9 +135,11 @@ pub(super) struct Boot {
     discovers: u32,
     loaders: u32,
     offers: u32,
-    /// The server whose answer came first, and another one if there is.
+    /// Us, or the server whose answer came first, and another one if there is.
     responder: Option<Ipv4Addr>,
     second: Option<Ipv4Addr>,
+    /// Whether the machine asked port 4011, and not that of the second.
+    taken: bool,
     lease_offered: bool,
     lease_boots: bool,
     file: FileName,
@@ -163,6 +167,7 @@ impl Boot {
             offers: 0,
             responder: None,
             second: None,
+            taken: false,
             lease_offered: false,
             lease_boots: false,
             file: FileName::default(),
@@ -238,6 +243,10 @@ impl Boot {
 
     pub(super) fn answered(&mut self, answer: Answered) {
         match self.responder {
+            // Whoever is first, the second is not us.
+            Some(first) if first != answer.server && answer.ours => {
+                (self.responder, self.second) = (Some(answer.server), Some(first));
+            }
             Some(first) if first != answer.server => self.second = Some(answer.server),
             _ => self.responder = Some(answer.server),
         }
@@ -278,7 +287,11 @@ impl Boot {
         self.settle_scripts();
     }
 
-    pub(super) fn asked_boot_server(&mut self, xid: u32) {
+    pub(super) fn asked_boot_server(&mut self, xid: u32, of: Ipv4Addr) {
+        if self.second == Some(of) {
+            return;
+        }
+        self.taken = true;
         // Our own answer may be noted before the request is seen on the wire.
         let answered = self.answered_xid == Some(xid) && !self.file.is_empty();
         if !answered && !matches!(self.step, Step::FileRead | Step::FileNamed) {
@@ -309,8 +322,8 @@ impl Boot {
     }
 
     fn next_step(&self) -> Option<Missing> {
-        if let (Some(server), Step::Offered | Step::Requested | Step::BootServerAsked | Step::FileNamed) =
-            (self.second, self.step)
+        if let (Some(server), false, Step::Offered | Step::Requested | Step::FileNamed) =
+            (self.second, self.taken, self.step)
         {
             return Some(Missing::SecondResponder { server });
         }

@@ -33,13 +33,22 @@ pub struct Finding {
 pub struct Why {
     table: Table<Boot>,
     next: Option<Instant>,
+    server: Option<Ipv4Addr>,
 }
 
 impl Why {
     /// Follows at most `capacity` machines at a time.
     #[must_use]
     pub fn new(capacity: usize, seed: u64) -> Self {
-        Self { table: Table::new(capacity, seed), next: None }
+        Self { table: Table::new(capacity, seed), next: None, server: None }
+    }
+
+    /// Takes answers from this address for ours, also those that are only seen: with a recording, the other responder
+    /// is the second one whoever answered first.
+    #[must_use]
+    pub fn server(mut self, address: Ipv4Addr) -> Self {
+        self.server = Some(address);
+        self
     }
 
     /// Takes a datagram that was seen on the segment, whoever sent it.
@@ -75,7 +84,7 @@ impl Why {
                 boot.discovered(request.arch(), stage, message.xid);
             }
             (Some(MessageType::Request), Port::Dhcp) => boot.requested(),
-            (_, Port::BootServer) => boot.asked_boot_server(message.xid),
+            (_, Port::BootServer) => boot.asked_boot_server(message.xid, *frame.destination.ip()),
             _ => {}
         }
     }
@@ -93,6 +102,7 @@ impl Why {
         let ack = options.first(code::MESSAGE_TYPE) == Some(&[5]);
         let file = options.first(code::BOOT_FILE).unwrap_or(message.file());
         let pxe = class.starts_with(b"PXEClient") || class.starts_with(b"HTTPClient");
+        let ours = self.server == Some(server);
         let Some(boot) = self.touch(now, mac) else { return };
         if !message.yiaddr.is_unspecified() && frame.source.port() == 67 {
             boot.leased(ack, !message.siaddr.is_unspecified() || !file.is_empty());
@@ -100,7 +110,7 @@ impl Why {
         if pxe {
             let here = message.siaddr.is_unspecified() || message.siaddr == server;
             let menu = file.is_empty() && options.first(code::VENDOR_SPECIFIC).is_some();
-            boot.answered(Answered { server, xid: message.xid, file: FileName::new(file), menu, here });
+            boot.answered(Answered { server, ours, xid: message.xid, file: FileName::new(file), menu, here });
         }
     }
 
@@ -120,6 +130,7 @@ impl Why {
         let Some(boot) = self.touch(now, mac) else { return };
         boot.answered(Answered {
             server: reply.server(),
+            ours: true,
             xid: reply.request.message.xid,
             file: reply.file().map(FileName::printed).unwrap_or_default(),
             menu: reply.is_menu(),
