@@ -57,6 +57,24 @@ impl Origins {
     /// The map after `generated` (a parent whose places this map knows as generated) and a child were merged.
     pub(crate) fn merged(parent: &Self, child: &Self, origins: &[Origin]) -> Self {
         let mut merged = HashMap::with_capacity(origins.len());
+        for (side, places) in [(Side::Parent, parent), (Side::Child, child)] {
+            // A list that one side alone has is recorded as a whole; what is known of its inside moves with it.
+            let moved: HashMap<&Path, &Path> = origins
+                .iter()
+                .filter(|origin| origin.side == side)
+                .map(|origin| (&origin.path, &origin.result))
+                .collect();
+            for (path, of) in &places.0 {
+                let above = (0..=path.0.len()).rev().find_map(|length| {
+                    let above = Path(path.0.get(..length)?.to_vec());
+                    moved.get(&above).map(|result| (length, *result))
+                });
+                let Some((length, result)) = above else { continue };
+                let mut place = result.clone();
+                place.0.extend(path.0.iter().skip(length).cloned());
+                merged.insert(place, of.clone());
+            }
+        }
         for origin in origins {
             let of = match origin.side {
                 Side::Parent => parent.lookup(&origin.path),

@@ -91,3 +91,74 @@ fn type_errors_do_not_hide_broken_rules() {
     let codes: Vec<_> = report.entries().iter().map(|entry| entry.code).collect();
     assert_eq!(codes, ["json-type", "path-not-absolute"]);
 }
+
+#[test]
+#[cfg(feature = "butane")]
+fn what_sugar_generates_leads_back_to_its_own_line() {
+    // butane config/fcos/v1_6/translate.go: translations of boot_device
+    for (yaml, code, path, line) in [
+        (
+            "variant: fcos\nversion: 1.3.0\nboot_device:\n  luks:\n    tpm2: true\n    tang:\n      - url: h|tp://a\n        thumbprint: x\n",
+            "unable-to-parse-url",
+            "$.boot_device.luks.tang.0.url",
+            7,
+        ),
+        (
+            "variant: fcos\nversion: 1.3.0\nboot_device:\n  layout: x86_64\n  mirror:\n    devices:\n      - x\n      - /dev/sdb\n",
+            "path-not-absolute",
+            "$.boot_device.mirror.devices.0",
+            7,
+        ),
+    ] {
+        let report = ignition::butane::transpile(yaml.as_bytes(), &Default::default()).unwrap_err();
+        let places: Vec<_> = report
+            .entries()
+            .iter()
+            .map(|entry| (entry.code, entry.path.to_string(), entry.place.unwrap().line))
+            .collect();
+        assert!(places.contains(&(code, path.to_owned(), line)), "{places:?}");
+    }
+}
+
+#[test]
+#[cfg(feature = "butane")]
+fn yaml_places_are_exact() {
+    let head = "variant: fcos\nversion: 1.5.0\n";
+    for (yaml, path, key, value) in [
+        (
+            "storage:\n  files:\n    - path: /a\n      mode: \"0o9\" # c\n",
+            "$.storage.files.0.mode",
+            "mode",
+            "\"0o9\"",
+        ),
+        (
+            "storage:\n  files:\n  - path: /a\n    mode: |\n      x\n\n",
+            "$.storage.files.0.mode",
+            "mode",
+            "|\n      x",
+        ),
+        ("systemd:\n  units:\n    name: a.service\n", "$.systemd.units", "units", "name: a.service"),
+        ("systemd: {units: {name: a.service,}} # d\n", "$.systemd.units", "units", "{name: a.service,}"),
+        ("systemd:\n  units: &u [1]\n", "$.systemd.units.0", "", "1"),
+        (
+            "storage:\n  files:\n  - path: /a\n    'user':\n    - 'é' # x\n",
+            "$.storage.files.0.user",
+            "'user'",
+            "- 'é'",
+        ),
+        (
+            "passwd:\n  users:\n    - name: core\n      uid: >-\n        1\n        2\n",
+            "$.passwd.users.0.uid",
+            "uid",
+            ">-\n        1\n        2",
+        ),
+    ] {
+        let text = format!("{head}{yaml}");
+        let report = ignition::butane::transpile(text.as_bytes(), &Default::default()).unwrap_err();
+        let entry = report.entries().iter().find(|entry| entry.code == "yaml-type").unwrap();
+        assert_eq!(entry.path.to_string(), path, "{yaml}");
+        let place = entry.place.unwrap();
+        let piece = |span: ignition::tree::Span| &text[span.start as usize..span.end as usize];
+        assert_eq!((place.key.map(piece).unwrap_or_default(), piece(place.value)), (key, value), "{yaml}");
+    }
+}

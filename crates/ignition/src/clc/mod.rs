@@ -64,7 +64,7 @@ pub fn transpile(source: &[u8], options: &Options<'_>) -> Result<(Vec<u8>, Repor
 /// Reads and translates, and says everything that is to be said, at places in the YAML.
 pub fn check(source: &[u8], options: &Options<'_>) -> (Option<crate::Config>, Report) {
     let mut report = Report::default();
-    let tree = match yaml::parse(source) {
+    let tree = match yaml::parse_as(source, yaml::Library::Fork) {
         Ok(tree) => tree,
         Err(why) => return (None, crate::parse::yaml_syntax(source, &why)),
     };

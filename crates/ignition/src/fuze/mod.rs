@@ -19,7 +19,7 @@ use crate::{decode, yaml};
 /// Every finding, located: syntax, types, keys Fuze does not know.
 pub fn parse(source: &[u8]) -> Result<Config, Report> {
     let mut report = Report::default();
-    let tree = match yaml::parse(source) {
+    let tree = match yaml::parse_as(source, yaml::Library::V2) {
         Ok(tree) => tree,
         Err(why) => return Err(crate::parse::yaml_syntax(source, &why)),
     };

@@ -61,13 +61,26 @@ fn check_raw(config: &Config, report: &mut Report) {
     let mut check = |text: &str, at: &At<'_>| {
         let quoted = format!("\"{text}\"");
         if crate::json::parse(quoted.as_bytes()).is_err() {
-            let message = "a quote, backslash or control character cannot stand in a path";
+            let message = "a quote, backslash or control character cannot stand in a path or a URL";
             report.error("unquotable", message, at);
         }
     };
+    let config_at = At::ROOT.key("ignition");
+    let config_at = config_at.key("config");
+    for (index, reference) in config.ignition.config.append.iter().enumerate() {
+        check(&printed(&reference.source), &config_at.key("append").index(index).key("source"));
+    }
+    if let Some(reference) = &config.ignition.config.replace {
+        check(&printed(&reference.source), &config_at.key("replace").key("source"));
+    }
     let storage = At::ROOT.key("storage");
     for (index, file) in config.storage.files.iter().enumerate() {
-        check(&file.path, &storage.key("files").index(index).key("path"));
+        let files = storage.key("files");
+        let at = files.index(index);
+        check(&file.path, &at.key("path"));
+        if !file.contents.remote.url.is_empty() {
+            check(&printed(&file.contents.remote.url), &at.key("contents").key("remote").key("url"));
+        }
     }
     for (index, disk) in config.storage.disks.iter().enumerate() {
         check(&disk.device, &storage.key("disks").index(index).key("device"));
@@ -121,9 +134,14 @@ fn raw_member(out: &mut Writer, name: &str, text: &str) {
 
 fn url(out: &mut Writer, name: &str, text: &str) {
     out.key(name);
+    raw(out, &printed(text));
+}
+
+/// A URL as Go prints it.
+fn printed(text: &str) -> String {
     match Url::parse(text, false) {
-        Ok(url) => raw(out, &url.to_string()),
-        Err(_) => raw(out, text), // refused by the check before
+        Ok(url) => url.to_string(),
+        Err(_) => text.to_owned(), // refused by the check before
     }
 }
 

@@ -6,6 +6,7 @@
 //! several lines, every error) gives `None`, and the document is read again from its events; a property test holds
 //! both to the same tree.
 
+use super::Library;
 use crate::tree::{Kind, Span, Tree};
 
 /// Deeper documents are left to the events.
@@ -14,13 +15,13 @@ const MAX_DEPTH: usize = 64;
 const MAX_KEY: usize = 1000;
 
 /// Reads the first document of `text` into an empty tree; `None` leaves the tree in any state.
-pub(super) fn read<'s>(text: &'s str, tree: &mut Tree<'s>) -> Option<()> {
+pub(super) fn read<'s>(text: &'s str, tree: &mut Tree<'s>, library: Library) -> Option<()> {
     if text.contains('\r')
         || !text.is_ascii() && text.contains(['\u{85}', '\u{2028}', '\u{2029}', '\u{feff}'])
     {
         return None;
     }
-    let mut reader = Reader { text, tree, at: 0, column: END, last: 0 };
+    let mut reader = Reader { text, tree, library, at: 0, column: END, last: 0 };
     let first = reader.token_line(0)?;
     if first.is_marker {
         let rest = reader.blank_rest(first.at + 3)?;
@@ -41,6 +42,7 @@ const END: isize = -1;
 struct Reader<'s, 't> {
     text: &'s str,
     tree: &'t mut Tree<'s>,
+    library: Library,
     /// The token that is read next, and its column.
     at: usize,
     column: isize,
@@ -242,7 +244,7 @@ impl<'s> Reader<'s, '_> {
         match self.byte(at)? {
             b'|' => return self.literal(at, column),
             b'"' | b'\'' | b'[' | b'{' => {
-                let end = self.flow(at, column, depth)?;
+                let end = self.flow(at, depth)?;
                 let end = self.blank_rest(end)?;
                 self.next_line(end)?;
             }
@@ -318,35 +320,33 @@ impl<'s> Reader<'s, '_> {
         (self.column <= column).then_some(())
     }
 
-    /// A quoted scalar or a flow collection inside the block at `column`; where it ends.
-    fn flow(&mut self, at: usize, column: isize, depth: usize) -> Option<usize> {
+    /// A quoted scalar or a flow collection; where it ends.
+    fn flow(&mut self, at: usize, depth: usize) -> Option<usize> {
         let end = match self.byte(at)? {
             b'\'' => self.single_quoted(at)?,
             b'"' => self.double_quoted(at)?,
-            b'[' => self.flow_list(at, column, depth + 1)?,
-            b'{' => self.flow_mapping(at, column, depth + 1)?,
+            b'[' => self.flow_list(at, depth + 1)?,
+            b'{' => self.flow_mapping(at, depth + 1)?,
             _ => self.flow_plain(at)?,
         };
         self.last = end;
         Some(end)
     }
 
-    /// The next token of a flow collection; on a line of its own it stands deeper than the block.
-    fn flow_token(&self, from: usize, column: isize) -> Option<usize> {
+    /// The next token of a flow collection. As in Go's libraries it may stand at any column.
+    fn flow_token(&self, from: usize) -> Option<usize> {
         let (mut at, mut line) = (from, None);
         loop {
             match self.byte(at)? {
-                b' ' => at += 1,
-                b'\t' if column == END => at += 1,
+                b' ' | b'\t' => at += 1,
                 b'\n' => (at, line) = (at + 1, Some(at + 1)),
                 b'#' if at == from => return None,
                 b'#' => at = self.line(at).0,
                 // Markers of documents, and what may be one
                 b'-' | b'.' | b'%' if line == Some(at) => return None,
-                _ => break,
+                _ => return Some(at),
             }
         }
-        line.is_none_or(|line| (at - line) as isize > column).then_some(at)
     }
 
     fn single_quoted(&mut self, start: usize) -> Option<usize> {
@@ -410,7 +410,11 @@ impl<'s> Reader<'s, '_> {
         let begins = rest.first().is_some_and(|byte| begins_plain(*byte))
             || matches!(rest, [b'-', next, ..] if next.is_ascii_alphanumeric());
         let length = rest.iter().enumerate().position(|(place, byte)| match byte {
-            b':' => !rest.get(place + 1).is_some_and(|next| next.is_ascii_alphanumeric() || *next == b'/'),
+            b':' => {
+                self.library != Library::V3
+                    || !rest.get(place + 1).is_some_and(|next| next.is_ascii_alphanumeric() || *next == b'/')
+            }
+            b'?' => true,
             b',' | b'[' | b']' | b'{' | b'}' | b'\n' | b'\t' | b'#' | b'"' | b'\'' => true,
             _ => false,
         })?;
@@ -419,44 +423,44 @@ impl<'s> Reader<'s, '_> {
         begins.then_some(start + text.len())
     }
 
-    fn flow_list(&mut self, start: usize, column: isize, depth: usize) -> Option<usize> {
+    fn flow_list(&mut self, start: usize, depth: usize) -> Option<usize> {
         let index = self.open_flow(Kind::Array, start, depth)?;
-        let mut at = self.flow_token(start + 1, column)?;
+        let mut at = self.flow_token(start + 1)?;
         while self.byte(at)? != b']' {
-            let end = self.flow(at, column, depth)?;
-            at = self.after_entry(end, b']', column)?;
+            let end = self.flow(at, depth)?;
+            at = self.after_entry(end, b']')?;
         }
         self.tree.close(index, at as u32 + 1);
         Some(at + 1)
     }
 
-    fn flow_mapping(&mut self, start: usize, column: isize, depth: usize) -> Option<usize> {
+    fn flow_mapping(&mut self, start: usize, depth: usize) -> Option<usize> {
         let index = self.open_flow(Kind::Object, start, depth)?;
-        let mut at = self.flow_token(start + 1, column)?;
+        let mut at = self.flow_token(start + 1)?;
         while self.byte(at)? != b'}' {
             let first = self.byte(at)?;
             if matches!(first, b'[' | b'{') {
                 return None;
             }
-            let end = self.flow(at, column, depth)?;
+            let end = self.flow(at, depth)?;
             let colon = self.skip_blanks(end);
             // Behind a quoted key the value may follow at once, as in JSON (YAML 1.2 §7.4.2).
             let apart = matches!(first, b'"' | b'\'') || self.ends_word(colon + 1);
             if end - at > MAX_KEY || self.byte(colon) != Some(b':') || !apart {
                 return None;
             }
-            let end = self.flow(self.flow_token(colon + 1, column)?, column, depth)?;
-            at = self.after_entry(end, b'}', column)?;
+            let end = self.flow(self.flow_token(colon + 1)?, depth)?;
+            at = self.after_entry(end, b'}')?;
         }
         self.tree.close(index, at as u32 + 1);
         Some(at + 1)
     }
 
     /// From the end of an entry to the next one, or to the bracket that closes the collection.
-    fn after_entry(&self, end: usize, bracket: u8, column: isize) -> Option<usize> {
-        let at = self.flow_token(end, column)?;
+    fn after_entry(&self, end: usize, bracket: u8) -> Option<usize> {
+        let at = self.flow_token(end)?;
         match self.byte(at)? {
-            b',' => self.flow_token(at + 1, column),
+            b',' => self.flow_token(at + 1),
             found if found == bracket => Some(at),
             _ => None,
         }

@@ -4,7 +4,7 @@
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
-use super::{YamlError, error};
+use super::{Library, NO_TOKEN, YamlError, error};
 use crate::tree::{Kind, Span, Tag, Tree};
 
 /// Deeper documents are refused, as `go-yaml` does.
@@ -20,8 +20,11 @@ const TOKENS: usize = 400;
 /// Octets of such tokens allowed whatever the document's size; above it, four times the document.
 const FREE_TOKENS: usize = 512 << 10;
 
+/// What the parser says of text behind the document.
+const TRAILING: &str = "did not find expected <document start>";
+
 /// Reads the first document of `text` into the empty `tree`.
-pub(super) fn read<'s>(text: &'s str, mut tree: Tree<'s>) -> Result<Tree<'s>, YamlError> {
+pub(super) fn read<'s>(text: &'s str, mut tree: Tree<'s>, library: Library) -> Result<Tree<'s>, YamlError> {
     let mut builder = Builder {
         offsets: Offsets::new(text),
         text,
@@ -29,6 +32,8 @@ pub(super) fn read<'s>(text: &'s str, mut tree: Tree<'s>) -> Result<Tree<'s>, Ya
         open: Vec::new(),
         last: 0,
         counted: 0,
+        flow: 0,
+        library,
     };
     match builder.document(&mut tree) {
         Ok(()) => Ok(tree),
@@ -46,6 +51,9 @@ struct Builder<'s> {
     last: u32,
     /// Up to where the brackets ahead were counted.
     counted: usize,
+    /// How many flow collections are open.
+    flow: usize,
+    library: Library,
 }
 
 impl<'s> Builder<'s> {
@@ -59,6 +67,15 @@ impl<'s> Builder<'s> {
             let (event, span) = match parser.next_event() {
                 None => return Ok(()),
                 Some(Ok(event)) => event,
+                // Go's libraries read one document and look no further.
+                Some(Err(why))
+                    if self.library != Library::Fork
+                        && self.open.is_empty()
+                        && tree.root().is_some()
+                        && why.info() == TRAILING =>
+                {
+                    return Ok(());
+                }
                 Some(Err(why)) => {
                     let offset = self.offsets.byte(why.marker().index());
                     return Err(error(why.info(), offset));
@@ -71,6 +88,9 @@ impl<'s> Builder<'s> {
             reached = place.end;
             let mut added = false;
             if let Event::Scalar(_, style, ..) = &event {
+                if self.flow > 0 && *style == ScalarStyle::Plain {
+                    self.plain_in_flow(place)?;
+                }
                 added = self.adds_break(place, *style);
                 place = self.written(place, *style);
             }
@@ -123,6 +143,7 @@ impl<'s> Builder<'s> {
                         self.last = bracket + 1;
                     }
                     if let Some(index) = self.open.pop() {
+                        self.flow = self.flow.saturating_sub(1);
                         tree.close(index, self.last);
                     }
                 }
@@ -133,6 +154,10 @@ impl<'s> Builder<'s> {
     fn begin(&mut self, tree: &mut Tree<'s>, kind: Kind, id: usize, place: Span) -> Result<(), YamlError> {
         let index = tree.open(kind, place.start);
         self.anchor(id, index);
+        // Inside a flow collection there are only flow collections.
+        let bracket = (place.end as usize).checked_sub(1).and_then(|last| self.text.as_bytes().get(last));
+        let is_flow = place.end > place.start && matches!(bracket, Some(b'[' | b'{'));
+        self.flow += usize::from(is_flow || self.flow > 0);
         self.open.push(index);
         if self.open.len() > MAX_DEPTH {
             return Err(error("exceeded max depth of 10000", place.start));
@@ -191,6 +216,22 @@ impl<'s> Builder<'s> {
     /// The column of an octet, counted from 0.
     fn column(&self, at: usize) -> usize {
         self.text.get(..at).map_or(0, |text| at - text.rfind('\n').map_or(0, |newline| newline + 1))
+    }
+
+    /// What Go's libraries refuse in a plain scalar of a flow collection.
+    fn plain_in_flow(&self, place: Span) -> Result<(), YamlError> {
+        let written = self.text.get(place.start as usize..place.end as usize).unwrap_or_default();
+        if written.starts_with(['|', '>']) {
+            return Err(error(NO_TOKEN, place.start));
+        }
+        let colon = written.find(':').filter(|_| self.library != Library::V3);
+        match colon
+            .map(|at| (at, "found unexpected ':'"))
+            .or_else(|| written.find('?').map(|at| (at, "did not find expected ',' or '}'")))
+        {
+            Some((at, message)) => Err(error(message, place.start + at as u32)),
+            None => Ok(()),
+        }
     }
 
     /// From the first octet of a scalar to its last: the parser's places leave out the header of a block and go on over

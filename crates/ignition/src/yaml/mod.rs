@@ -36,17 +36,39 @@ fn error(message: &str, offset: u32) -> YamlError {
     YamlError { message: message.to_owned(), offset, path: Path::root() }
 }
 
-/// Reads the first document of a stream. An empty stream gives an empty tree.
+/// Which library's YAML is read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Library {
+    /// Version 2 of `go-yaml`, of Fuze: in a flow collection no plain scalar has a colon.
+    V2,
+    /// The fork of version 2 that Container Linux Config was read with: it also looks behind the document.
+    Fork,
+    /// Version 3 of `go-yaml`, of Butane.
+    V3,
+}
+
+/// What both libraries say of a character that cannot stand in a plain scalar of a flow collection.
+const NO_TOKEN: &str = "found character that cannot start any token";
+
+/// Reads the first document of a stream as version 3 does. An empty stream gives an empty tree.
 ///
 /// # Errors
 /// The first place where the text stops being YAML.
 pub fn parse(source: &[u8]) -> Result<Tree<'_>, YamlError> {
+    parse_as(source, Library::V3)
+}
+
+/// Reads the first document of a stream as a library does.
+///
+/// # Errors
+/// The first place where the text stops being YAML.
+pub fn parse_as(source: &[u8], library: Library) -> Result<Tree<'_>, YamlError> {
     let text = readable(source)?;
     let mut tree = Tree::new(text.into());
     tree.reserve(text.len());
-    if block::read(text, &mut tree).is_none() {
+    if block::read(text, &mut tree, library).is_none() {
         tree.clear();
-        tree = events::read(text, tree)?;
+        tree = events::read(text, tree, library)?;
     }
     tree.finish();
     Ok(tree)
@@ -83,6 +105,28 @@ mod tests {
         assert_eq!(root.get("b").unwrap().text(), "l1\nl2\n");
         let span = root.get("é").unwrap().span();
         assert_eq!(&tree.source()[span.start as usize..span.end as usize], "*x");
+    }
+
+    #[test]
+    fn as_the_libraries_read_it() {
+        // scannerc.go: plain scalars in flow collections; parserc.go: nothing is read behind the first document
+        for (text, v2, v3) in [
+            ("a: {b: http://c}", false, true),
+            ("a: {b: \"http://c\"}", true, true),
+            ("a: &x {b: c:d}", false, true),
+            ("a: {b: c?d}", false, false),
+            ("a: [|, b]", false, false),
+            ("a: &x [>b]", false, false),
+            ("a: {\nb: c,\n}\n", true, true),
+            ("{a: b} c", true, true),
+            ("{a: b}\nc: d", true, true),
+            ("a: [\n\tb]", true, true),
+        ] {
+            let behind = text.starts_with('{');
+            for (library, good) in [(Library::V2, v2), (Library::Fork, v2 && !behind), (Library::V3, v3)] {
+                assert_eq!(parse_as(text.as_bytes(), library).is_ok(), good, "{text} {library:?}");
+            }
+        }
     }
 
     #[test]
