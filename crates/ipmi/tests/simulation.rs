@@ -265,6 +265,78 @@ fn falls_back_from_17_to_3() {
     assert_eq!(world.datagrams, 8);
 }
 
+// IPMI v2.0 §6.13.3, §22.7: a request inside Send Message, once and twice; the answer inside its answer.
+#[test]
+fn bridged_once_and_twice() {
+    use ipmi::session::Bridge;
+    use ipmi::wire::message::Message;
+    let client: SocketAddr = "127.0.0.1:4000".parse().unwrap();
+    for transit in [None, Some((0x82, 7))] {
+        let bridge = Some(Bridge { target: 0x72, channel: 1, transit });
+        let mut bmc = bmc_config();
+        bmc.delegate = responder::Delegate::Unknown;
+        let mut world = World::new(9, Config { bridge, ..only(3) }, bmc);
+        assert_eq!(world.failure(), None);
+        let get_device_id = ipmi::session::Request::new(0x06, 0x01, Vec::new());
+        let wanted = world.session.submit(world.now, get_device_id);
+        let mut datagram = Vec::new();
+        assert!(world.session.poll_transmit(&mut datagram));
+        world.bmc.handle_datagram(world.now, client, &datagram).unwrap();
+        let call = std::iter::from_fn(|| world.bmc.poll_event()).find_map(|event| match event {
+            responder::Event::Machine(ticket, MachineCall::Command { net_fn: 6, command: 0x34, data }) => {
+                Some((ticket, data))
+            }
+            _ => None,
+        });
+        let (ticket, data) = call.unwrap();
+        // The answers nest as the questions do.
+        let mut carried = Message::parse(&data[1..]).unwrap();
+        assert_eq!(data[0], 0x40 | if transit.is_some() { 7 } else { 1 });
+        if transit.is_some() {
+            assert_eq!((carried.to, carried.command, carried.data[0]), (0x82, 0x34, 0x41));
+            carried = Message::parse(&carried.data[1..]).unwrap();
+        }
+        assert_eq!((carried.to, carried.net_fn, carried.command), (0x72, 0x06, 0x01));
+        let mut answer = Vec::new();
+        carried.reply(&[0, 0x42]).encode(&mut answer);
+        if transit.is_some() {
+            let outer = Message::parse(&data[1..]).unwrap();
+            let inside = [&[0u8][..], &answer].concat();
+            answer.clear();
+            outer.reply(&inside).encode(&mut answer);
+        }
+        world.bmc.answer(world.now, ticket, MachineAnswer::Data(answer));
+        world.bmc.poll_transmit(world.now, &mut datagram).unwrap();
+        world.session.handle_datagram(world.now, &datagram).unwrap();
+        let reply = std::iter::from_fn(|| world.session.poll_event()).find_map(|event| match event {
+            Event::Reply { id, completion, data } if id == wanted => Some((completion, data)),
+            _ => None,
+        });
+        assert_eq!(reply, Some((CompletionCode::OK, vec![0x42])), "{transit:?}");
+    }
+}
+
+// IPMI v2.0 §13.17, §13.20: what `-o intelplus` and `-o i82571spt` change on the wire.
+#[test]
+fn quirks_by_name() {
+    let first_two = |name: Option<&str>| {
+        let mut client = only(3);
+        client.quirks = name.map(|name| ipmi::session::Quirks::named(name).unwrap()).unwrap_or_default();
+        let mut world = World::new(8, client, bmc_config());
+        let client: SocketAddr = "127.0.0.1:4000".parse().unwrap();
+        let (mut open, mut answer, mut rakp1) = (Vec::new(), Vec::new(), Vec::new());
+        assert!(world.session.poll_transmit(&mut open));
+        world.bmc.handle_datagram(world.now, client, &open).unwrap();
+        world.bmc.poll_transmit(world.now, &mut answer).unwrap();
+        world.session.handle_datagram(world.now, &answer).unwrap();
+        assert!(world.session.poll_transmit(&mut rakp1));
+        (open[17], rakp1.len() - 16)
+    };
+    assert_eq!(first_two(None), (0, 32));
+    assert_eq!(first_two(Some("intelplus")), (4, 32));
+    assert_eq!(first_two(Some("i82571spt")), (0, 44));
+}
+
 #[test]
 fn failures_are_told_apart() {
     let fails = |client: Config, bmc: responder::Config| World::new(3, client, bmc).failure();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ipmi::session::{Config, Credentials, Lookup, Protocol};
+use ipmi::session::{Bridge, Config, Credentials, Lookup, Protocol, Quirks};
 use ipmi::wire::session::AuthType;
 use ipmi::{CipherSuite, Privilege};
 use zeroize::Zeroizing;
@@ -24,6 +24,9 @@ pub(crate) struct Options {
     /// RMCP+ unless `-I lan` asks for IPMI 1.5.
     pub(crate) protocol: Protocol,
     auth_type: Option<AuthType>,
+    quirks: Quirks,
+    /// Target address, its channel, transit address, its channel: `-t`, `-b`, `-T`, `-B`.
+    bridge: [u8; 4],
     pub(crate) timeout: Option<Duration>,
     pub(crate) attempts: Option<u8>,
     pub(crate) csv: bool,
@@ -92,6 +95,8 @@ impl Options {
             suites: vec![CipherSuite::SUITE_17, CipherSuite::SUITE_3],
             protocol: Protocol::V20,
             auth_type: None,
+            quirks: Quirks::default(),
+            bridge: [0; 4],
             timeout: None,
             attempts: None,
             csv: false,
@@ -149,6 +154,12 @@ impl Options {
         let credentials = credentials.and_then(|c| c.with_k_g(&self.k_g)).map_err(|e| e.to_string())?;
         let mut config =
             Config { privilege: self.privilege, protocol: self.protocol, ..Config::new(credentials) };
+        config.quirks = self.quirks;
+        let [target, channel, transit, transit_channel] = self.bridge;
+        if !matches!(target, 0 | 0x20) {
+            let transit = (!matches!(transit, 0 | 0x20)).then_some((transit, transit_channel));
+            config.bridge = Some(Bridge { target, channel, transit });
+        }
         config.suites.clone_from(&self.suites);
         if !self.name_only {
             config.lookup = Lookup::NameAndPrivilege;
@@ -230,6 +241,28 @@ impl Options {
             'C' => {
                 let id = u8::try_from(number("C")?).map_err(|_| stop("Invalid cipher suite"))?;
                 self.suites = vec![CipherSuite::from_id(id).map_err(|error| stop(error.to_string()))?];
+            }
+            't' | 'b' | 'T' | 'B' => {
+                let [target, channel, transit, transit_channel] = &mut self.bridge;
+                let place = match letter {
+                    't' => target,
+                    'b' => channel,
+                    'T' => transit,
+                    _ => transit_channel,
+                };
+                let octet = crate::command::integer(&value).and_then(|number| u8::try_from(number).ok());
+                *place = octet.ok_or_else(|| {
+                    stop(format!("Invalid parameter given or out of range for '-{letter}'."))
+                })?;
+            }
+            'o' if value == "list" => {
+                let names = Quirks::NAMES.join(", ");
+                return Err(Stop { text: format!("OEM support: {names}"), code: 0 });
+            }
+            'o' => {
+                let quirks = Quirks::named(&value);
+                self.quirks = quirks
+                    .ok_or_else(|| stop(format!("OEM support for \"{value}\" is not known; see -o list")))?;
             }
             'R' => self.attempts = Some(number("R")?.clamp(1, 20) as u8),
             'N' => self.timeout = Some(Duration::from_secs(number("N")?.into())),

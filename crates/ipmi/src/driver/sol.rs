@@ -48,6 +48,9 @@ impl Sol {
         let mut config = config;
         config.session.keep_alive = Some(KEEP_ALIVE);
         let (bmc, link) = activate(&config).await?;
+        if let Some(suite) = bmc.suite() {
+            config.session.prefer(suite);
+        }
         Ok(Self { config, bmc: Some(bmc), link, pause: PAUSES.0, attempts: 60 })
     }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::quirks::Quirks;
+use super::request::Bridge;
 use crate::crypto::cipher_suite::CipherSuite;
 use crate::crypto::keys::Secret;
 use crate::wire::rakp::{MAX_USER_NAME, NAME_ONLY};
@@ -153,6 +155,10 @@ pub struct Config {
     pub attempts: u8,
     /// Requests on the way at once, 1..=32. Default 8.
     pub window: u8,
+    /// The controller behind the BMC that answers requests; default the BMC itself.
+    pub bridge: Option<Bridge>,
+    /// Departures of this BMC from the specification; default none.
+    pub quirks: Quirks,
     /// Idle time after which Get Device ID keeps the session alive; `None` (the default) never.
     pub keep_alive: Option<Duration>,
 }
@@ -170,7 +176,27 @@ impl Config {
             max_timeout: Duration::from_secs(2),
             attempts: 6,
             window: 8,
+            bridge: None,
+            quirks: Quirks::default(),
             keep_alive: None,
+        }
+    }
+
+    /// Puts the suite that a BMC took last in front, so that the next session is not refused first. A suite that is
+    /// not among [`Config::suites`] stays out: what a BMC accepted never weakens what is asked for.
+    ///
+    /// ```
+    /// use ipmi::CipherSuite;
+    /// use ipmi::session::{Config, Credentials};
+    /// let mut config = Config::new(Credentials::new("root", b"secret")?);
+    /// config.prefer(CipherSuite::SUITE_3);
+    /// assert_eq!(config.suites, [CipherSuite::SUITE_3, CipherSuite::SUITE_17]);
+    /// # Ok::<(), ipmi::session::CredentialsError>(())
+    /// ```
+    pub fn prefer(&mut self, suite: CipherSuite) {
+        if let Some(at) = self.suites.iter().position(|known| *known == suite) {
+            let suite = self.suites.remove(at);
+            self.suites.insert(0, suite);
         }
     }
 

@@ -19,6 +19,9 @@ use crate::wire::session::{PayloadType, V20};
 use crate::wire::status::StatusCode;
 use crate::{Ignored, ParseError};
 
+/// RAKP 1 with all sixteen octets of the user name (IPMI v2.0 table 13-11).
+const RAKP1_SIZE: usize = 44;
+
 /// Sends of one RAKP message before the set-up restarts.
 const SENDS_PER_STEP: u8 = 2;
 
@@ -75,7 +78,7 @@ impl Session {
         // "The highest that the algorithms allow" (IPMI v2.0 §13.17), as ipmitool asks for administrators: BMCs
         // that limit a suite refuse a plain 4 there. RAKP 1 names the level that counts.
         let max_privilege = match self.config.privilege {
-            Privilege::Administrator => 0,
+            Privilege::Administrator if !self.config.quirks.names_privilege => 0,
             other => other.to_wire(),
         };
         let algorithms = suite.algorithms();
@@ -138,6 +141,9 @@ impl Session {
         let user = self.config.credentials.user.as_slice();
         let role = self.config.role();
         Rakp1 { tag, bmc_id, console_random, role, user }.encode(&mut payload);
+        if self.config.quirks.padded_name {
+            payload.resize(RAKP1_SIZE, 0);
+        }
         self.advance(now, Step::Rakp1 { bmc_id, console_random }, PayloadType::Rakp1, &payload);
         Ok(())
     }
@@ -187,6 +193,7 @@ impl Session {
             }
             _ => return Err(Ignored::Unexpected("another session id")),
         };
+        let (quirks, role) = (self.config.quirks, self.config.role());
         let exchange = Exchange {
             authentication: handshake.suite.authentication,
             console_id: handshake.console_id,
@@ -194,7 +201,7 @@ impl Session {
             console_random,
             bmc_random: proof.bmc_random,
             guid: proof.guid,
-            role: self.config.role(),
+            role: if quirks.plain_role_everywhere { role & 0x0f } else { role },
             user: self.config.credentials.user.as_slice(),
         };
         let password = &self.config.credentials.password;
@@ -212,7 +219,8 @@ impl Session {
             self.fail(Failure::WrongPassword);
             return Ok(());
         }
-        let code = exchange.rakp3_code(password);
+        let third = if quirks.plain_role_in_rakp3 { role & 0x0f } else { role };
+        let code = Exchange { role: third, ..exchange }.rakp3_code(password);
         Rakp3 { tag, status: StatusCode::OK, bmc_id, code: code.as_slice() }.encode(&mut payload);
         let sik = exchange.session_integrity_key(password, &self.config.credentials.k_g);
         let rakp4 = exchange.rakp4_code(&sik);

@@ -138,7 +138,7 @@ impl Session {
         let step = Step::Activate { auth: auth.clone(), temporary_id };
         self.advance15(now, step, |sequence| {
             let (mut message, mut datagram) = (Vec::new(), Vec::new());
-            request.encode(sequence, &mut message);
+            request.encode(sequence, None, &mut message);
             let _ = auth.seal(temporary_id, 0, &message, &mut datagram); // 33 octets always fit
             datagram
         });
@@ -214,7 +214,7 @@ impl Session {
 /// A message outside a session.
 fn plain(request: &Request, sequence: u8) -> Vec<u8> {
     let (mut message, mut datagram) = (Vec::new(), Vec::new());
-    request.encode(sequence, &mut message);
+    request.encode(sequence, None, &mut message);
     let auth_type = AuthType::None;
     let packet = V15 { auth_type, sequence: 0, session_id: 0, auth_code: None, payload: &message };
     let _ = packet.encode(&mut datagram); // set-up messages always fit

@@ -6,6 +6,7 @@
 mod config;
 mod handshake;
 mod handshake15;
+mod quirks;
 mod request;
 
 use std::collections::VecDeque;
@@ -14,7 +15,8 @@ use std::time::Instant;
 pub use config::{
     Config, Credentials, CredentialsError, Lookup, Privilege, Protocol, UserName, UserNameTooLong,
 };
-pub use request::{Repeat, Request, RequestId};
+pub use quirks::Quirks;
+pub use request::{Bridge, Repeat, Request, RequestId};
 
 use crate::crypto::{auth_code::Link15, cipher_suite::CipherSuite, packet::SessionKeys};
 use crate::entropy::Entropy;
@@ -24,7 +26,7 @@ use crate::wire::{message::Message, status::StatusCode};
 use crate::{CompletionCode, Ignored, ParseError};
 use handshake::Handshake;
 use handshake15::Handshake15;
-use request::{Pending, Requests, Retry};
+use request::{Pending, Requests, Retry, is_send_message};
 
 /// Why a session cannot be had, or ended.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
@@ -290,11 +292,17 @@ impl Session {
         }
         let (completion, data) =
             message.data.split_first().ok_or(ParseError::Truncated("completion code"))?;
-        let pending = self
-            .requests
-            .answer(now, &message)
-            .ok_or(Ignored::Unexpected("no request with this number and command"))?;
         let completion = CompletionCode(*completion);
+        let found = if self.config.bridge.is_some() && is_send_message(&message) {
+            if completion.is_ok() {
+                // The BMC passed it on. What comes back follows, or is inside already; an empty answer is none.
+                return if data.is_empty() { Ok(()) } else { self.handle_message(now, data) };
+            }
+            self.requests.remove(message.sequence)
+        } else {
+            self.requests.answer(now, &message)
+        };
+        let pending = found.ok_or(Ignored::Unexpected("no request with this number and command"))?;
         let Some(pending) = self.try_later(now, completion, pending) else { return Ok(()) };
         match pending.id {
             Some(id) => {
@@ -370,7 +378,9 @@ impl Session {
     fn transmit_request(&mut self, now: Instant, request: &Request, sequence: u8) -> Vec<u8> {
         let State::Active(active) = &mut self.state else { return Vec::new() };
         let mut message = Vec::with_capacity(64);
-        request.encode(sequence, &mut message);
+        // The session's own commands are for the BMC, never for one behind it.
+        let own = request.net_fn == 0x06 && matches!(request.command, 0x3b | 0x3c);
+        request.encode(sequence, self.config.bridge.filter(|_| !own), &mut message);
         let datagram = active.seal(PayloadType::Ipmi, &mut self.entropy, &message);
         self.idle_since = now;
         self.outbox.push_back(datagram.clone());

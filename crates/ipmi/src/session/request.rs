@@ -53,19 +53,55 @@ impl Request {
         Self { net_fn, lun: 0, command, data, privilege: Privilege::User, repeat: Repeat::Freely }
     }
 
-    pub(crate) fn encode(&self, sequence: u8, out: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, sequence: u8, bridge: Option<Bridge>, out: &mut Vec<u8>) {
+        let (to, from) = match bridge {
+            None => (BMC_ADDRESS, REMOTE_CONSOLE),
+            Some(Bridge { target, transit: None, .. }) => (target, REMOTE_CONSOLE),
+            Some(Bridge { target, transit: Some(_), .. }) => (target, BMC_ADDRESS),
+        };
         let message = Message {
-            to: BMC_ADDRESS,
+            to,
             net_fn: self.net_fn,
             to_lun: self.lun,
-            from: REMOTE_CONSOLE,
+            from,
             sequence,
             from_lun: 0,
             command: self.command,
             data: &self.data,
         };
-        message.encode(out);
+        let Some(bridge) = bridge else { return message.encode(out) };
+        let mut inner = vec![TRACKED | bridge.channel & 0x0f];
+        message.encode(&mut inner);
+        if let Some((address, channel)) = bridge.transit {
+            let mut outer = vec![TRACKED | channel & 0x0f];
+            send_message(address, sequence, &inner).encode(&mut outer);
+            inner = outer;
+        }
+        send_message(BMC_ADDRESS, sequence, &inner).encode(out);
     }
+}
+
+/// A controller behind the BMC, reached by Send Message (IPMI v2.0 §6.13.3, §22.7).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Bridge {
+    /// The controller's slave address.
+    pub target: u8,
+    /// The channel it is on, 0..=15.
+    pub channel: u8,
+    /// A controller between: its slave address and the BMC's channel to it; `channel` is then that controller's.
+    pub transit: Option<(u8, u8)>,
+}
+
+/// Send Message: the answer shall come back to us by itself (§22.7, table 22-9).
+const TRACKED: u8 = 0x40;
+
+/// Whether a message is the answer to Send Message, or what it carries.
+pub(crate) fn is_send_message(message: &Message<'_>) -> bool {
+    (message.net_fn, message.command) == (0x07, 0x34)
+}
+
+fn send_message(to: u8, sequence: u8, data: &[u8]) -> Message<'_> {
+    Message { to, net_fn: 0x06, to_lun: 0, from: REMOTE_CONSOLE, sequence, from_lun: 0, command: 0x34, data }
 }
 
 /// How often something was sent and until when it is waited for.

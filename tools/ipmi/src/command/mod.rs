@@ -89,7 +89,7 @@ pub(crate) struct Context {
 }
 
 /// A number as C reads it: decimal, hexadecimal behind 0x, octal behind 0.
-pub(super) fn integer(word: &str) -> Option<u32> {
+pub(crate) fn integer(word: &str) -> Option<u32> {
     match word.strip_prefix("0x").or_else(|| word.strip_prefix("0X")) {
         Some(hex) => u32::from_str_radix(hex, 16).ok(),
         None if word.len() > 1 && word.starts_with('0') => u32::from_str_radix(word, 8).ok(),
