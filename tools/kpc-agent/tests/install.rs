@@ -319,12 +319,15 @@ fn another_image_than_the_named_one_does_not_start() {
 
 #[test]
 fn a_disk_that_holds_data_is_not_touched() {
-    let data: &[u8] = b"XFSB somebody's";
+    // A filesystem, and at the end of the disk the backup of a GPT (UEFI 2.10 §5.3.1) that is there no more.
+    let mut data = b"XFSB somebody's".to_vec();
+    data.resize(DISK, 0);
+    data[DISK - 512..DISK - 504].copy_from_slice(b"EFI PART");
     let server = Server::start(served(image(), "raw"));
-    let machine = Machine::new(&[("vda", SERIAL, data)]);
+    let machine = Machine::new(&[("vda", SERIAL, &data)]);
     let why = stops(&machine, &server);
     assert!(why[0].contains("xfs"), "{why:?}");
-    assert!(machine.disk("vda").starts_with(data));
+    assert!(why[0].contains("gpt") && machine.disk("vda") == data);
     // Given up by its serial, it is.
     let mut wiped = served(image(), "raw");
     wiped.instructions["wipe"] = json!(SERIAL);
@@ -332,6 +335,10 @@ fn a_disk_that_holds_data_is_not_touched() {
     let output = machine.install(&server);
     assert!(output.status.success(), "{}", said(&output));
     is_installed(&machine.disk("vda"));
+    assert!(
+        machine.disk("vda")[DISK - 512..].iter().all(|octet| *octet == 0),
+        "nothing of it is left at the end"
+    );
 }
 
 #[test]

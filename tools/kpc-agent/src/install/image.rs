@@ -208,9 +208,7 @@ impl Image {
         let length = |piece: &[u8]| u64::try_from(piece.len()).unwrap_or(u64::MAX);
         let mut written = length(&self.head);
         fits(written)?;
-        disk.write_all_at(&vec![0; self.head.len()], 0)
-            .map_err(|error| failed("clear the start of the disk", error))?;
-        disk.sync_data().map_err(|error| failed("clear the start of the disk", error))?;
+        clear(disk, size).map_err(|error| failed("clear the start and the end of the disk", error))?;
         loop {
             let piece = self.piece().map_err(|error| failed("unpack the image", error))?;
             if piece.is_empty() {
@@ -234,4 +232,14 @@ impl Image {
         progress(self.passed.borrow().octets, written);
         Ok(written)
     }
+}
+
+/// Clears the first and the last piece of a disk: what lay there before would contradict what comes. An older GPT, a
+/// RAID or a pool keeps a copy of its header at the end.
+fn clear(disk: &File, size: u64) -> io::Result<()> {
+    let piece = u64::try_from(PIECE).unwrap_or(u64::MAX).min(size);
+    let zeros = vec![0; usize::try_from(piece).unwrap_or_default()];
+    disk.write_all_at(&zeros, size - piece)?;
+    disk.write_all_at(&zeros, 0)?;
+    disk.sync_data()
 }
