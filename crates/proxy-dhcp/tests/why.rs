@@ -287,6 +287,18 @@ fn a_second_responder_that_is_first_is_still_the_second() {
         .ends("second PXE responder, 10.0.0.9");
 }
 
+/// iPXE prefers a menu to a script: it leaves, and the firmware tries its next way to boot.
+#[test]
+fn a_second_responder_takes_ipxe_away() {
+    for (seconds, named) in [(2.0, 1), (300.0, 0)] {
+        let mut boot = Boot::new(7);
+        boot.discover_as_ipxe().lease(2).pxe(US, 67, "http://10.0.0.2/x").pxe([10, 0, 0, 9], 67, "");
+        boot.request().lease(5).wait(seconds).discover().wait(4.0);
+        let second = Missing::SecondResponder { server: [10, 0, 0, 9].into() };
+        assert_eq!(boot.found.iter().filter(|found| **found == second).count(), named, "{:?}", boot.found);
+    }
+}
+
 #[test]
 fn a_machine_that_asks_our_port_4011_took_our_answer() {
     let mut boot = Boot::new(7);

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 /// Loaders in a row that make a loop.
 const LOOP: u32 = 3;
+/// A machine whose firmware asks again this soon after its iPXE was named a script never ran it.
+const CONTESTED: Duration = Duration::from_secs(60);
 
 /// The first octets of a file name or URL, for messages.
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -140,6 +142,8 @@ pub(super) struct Boot {
     second: Option<Ipv4Addr>,
     /// Whether the machine asked port 4011, and not that of the second.
     taken: bool,
+    /// A script was named while another responder answered too: that one, and when.
+    contested: Option<(Ipv4Addr, Instant)>,
     lease_offered: bool,
     lease_boots: bool,
     file: FileName,
@@ -168,6 +172,7 @@ impl Boot {
             responder: None,
             second: None,
             taken: false,
+            contested: None,
             lease_offered: false,
             lease_boots: false,
             file: FileName::default(),
@@ -221,6 +226,12 @@ impl Boot {
             Step::FileRead if reread && stage == Stage::Firmware => self.found = self.loader_missing(),
             _ => {}
         }
+        // Firmware again, so soon after iPXE: it did not come to the script.
+        if let (Some((server, at)), Stage::Firmware) = (self.contested, stage)
+            && self.touched.saturating_duration_since(at) <= CONTESTED
+        {
+            self.found = Some(Missing::SecondResponder { server });
+        }
         let told = self.loop_told && loaders > 0;
         if loaders >= LOOP && !told {
             self.found = Some(Missing::ScriptRequest { loaders });
@@ -267,6 +278,7 @@ impl Boot {
     fn settle_scripts(&mut self) {
         if self.step == Step::FileNamed && (self.stage == Stage::Ipxe || self.file.contains(b"://")) {
             self.step = Step::Settled;
+            self.contested = self.second.map(|server| (server, self.touched));
         }
     }
 
