@@ -1,61 +1,46 @@
 //! One JSON line for each transfer with its cause, and for each request that was refused.
 
 use crate::config::ConfigError;
+use crate::writer::Writer;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tftp::driver::{Cause, Event};
 
-/// Lines that may wait for a slow disk; more are lost rather than stopping transfers.
-const WAITING: usize = 4096;
+/// Where the lines go.
+pub(crate) type Out = Box<dyn Write + Send>;
 
-/// Writes lines on a thread of its own.
-pub(crate) struct AccessLog {
-    lines: Option<SyncSender<String>>,
-    thread: Option<JoinHandle<()>>,
+/// A file to append to, or standard output for `-`. It is opened at once, before privileges go.
+pub(crate) fn open(path: &Path) -> Result<Out, ConfigError> {
+    if path == Path::new("-") {
+        return Ok(Box::new(io::stdout()));
+    }
+    let file = File::options().append(true).create(true).open(path);
+    let file = file.map_err(|source| ConfigError::AccessLog { path: path.to_owned(), source })?;
+    Ok(Box::new(file))
 }
 
+/// Writes lines on a thread of its own.
+pub(crate) struct AccessLog(Writer<String>);
+
 impl AccessLog {
-    /// Appends to a file, or to standard output for `-`. The file is opened at once, before privileges go.
-    pub(crate) fn open(path: &Path) -> Result<Self, ConfigError> {
-        let cannot = |source| ConfigError::AccessLog { path: path.to_owned(), source };
-        let mut out: Box<dyn Write + Send> = if path == Path::new("-") {
-            Box::new(io::stdout())
-        } else {
-            Box::new(File::options().append(true).create(true).open(path).map_err(cannot)?)
-        };
-        let (lines, received) = sync_channel::<String>(WAITING);
-        let write = move || {
-            for line in received {
-                if let Err(error) = out.write_all(line.as_bytes()).and_then(|()| out.flush()) {
-                    tracing::warn!(%error, "access log");
-                }
+    /// Starts its thread, which must come after privileges have gone: capabilities are a thread's own.
+    pub(crate) fn start(mut out: Out) -> io::Result<Self> {
+        let write = move |line: String| {
+            if let Err(error) = out.write_all(line.as_bytes()).and_then(|()| out.flush()) {
+                tracing::warn!(%error, "access log");
             }
         };
-        let thread = std::thread::Builder::new().name("access-log".into()).spawn(write).map_err(cannot)?;
-        Ok(Self { lines: Some(lines), thread: Some(thread) })
+        Writer::start("access-log", write).map(Self)
     }
 
     /// Notes an event that ends something. Never blocks.
     pub(crate) fn note(&self, event: &Event) {
         let Some(mut line) = entry(event).map(|entry| entry.to_string()) else { return };
         line.push('\n');
-        if let Some(lines) = &self.lines {
-            let _ = lines.try_send(line);
-        }
-    }
-}
-
-impl Drop for AccessLog {
-    fn drop(&mut self) {
-        self.lines = None; // ends the thread when all is written
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        self.0.put(line);
     }
 }
 

@@ -1,6 +1,7 @@
 //! What was typed.
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use daemon::log::LogFormat;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -24,20 +25,11 @@ pub(crate) struct Args {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Log {
     /// Form of log lines
-    #[arg(long, value_enum, default_value_t = LogFormat::Text, global = true)]
+    #[arg(long, value_enum, default_value_t, global = true)]
     pub(crate) log_format: LogFormat,
     /// Least severe level to log: error, warn, info, debug, trace
     #[arg(long, value_name = "LEVEL", default_value = "info", global = true)]
     pub(crate) log_level: tracing::level_filters::LevelFilter,
-}
-
-/// Form of log lines.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub(crate) enum LogFormat {
-    /// One line for a person.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -135,8 +127,8 @@ pub(crate) struct Serve {
     /// Transfers at once of one address
     #[arg(long, value_name = "N", default_value_t = 16384)]
     pub(crate) max_transfers_per_address: usize,
-    /// Mebibytes of files kept in memory for all clients
-    #[arg(long, value_name = "MIB", default_value_t = 64)]
+    /// Mebibytes of files kept in memory for all clients; longer files pass through
+    #[arg(long, value_name = "MIB", default_value_t = 16)]
     pub(crate) cache: usize,
     /// One JSON line for each transfer and each refused request; `-` is standard output
     #[arg(long, value_name = "FILE")]

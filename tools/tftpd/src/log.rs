@@ -1,24 +1,25 @@
 //! Log lines: one for each transfer, one for each request that got none.
 
-use crate::args::{Log, LogFormat};
+use crate::writer::Writer;
 use tftp::driver::{Cause, Event};
 use tracing::{debug, info, warn};
 
-/// Sends log lines to standard error.
-pub(crate) fn start(args: &Log) {
-    let lines = tracing_subscriber::fmt()
-        .with_max_level(args.log_level)
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
-    match args.log_format {
-        LogFormat::Text => lines.init(),
-        LogFormat::Json => lines.json().init(),
+/// Logs events on a thread of its own.
+pub(crate) struct Lines(Writer<Event>);
+
+impl Lines {
+    pub(crate) fn start() -> std::io::Result<Self> {
+        Writer::start("log", |event| self::event(&event)).map(Self)
+    }
+
+    /// Never blocks.
+    pub(crate) fn note(&self, event: Event) {
+        self.0.put(event);
     }
 }
 
 /// Logs one event. A size probe that its client ends is normal, so it is for `debug`.
-pub(crate) fn event(event: &Event) {
+fn event(event: &Event) {
     match event {
         Event::Started { peer, path, size } => debug!(%peer, path, size, "started"),
         Event::Finished { peer, path, cause, octets, blocks, retransmits, duration } => {

@@ -7,24 +7,20 @@ mod config;
 mod log;
 mod map_test;
 mod metrics;
-mod privileges;
 mod serve;
 mod url;
+mod writer;
 
 use args::Args;
 use clap::Parser;
 use config::Config;
-use std::error::Error;
+use daemon::{CONFIGURATION, FAILED, give_up, privileges};
 use std::io::Write;
 use std::process::ExitCode;
 
-/// Exit codes of the command line: 2, usage, is clap's.
-const FAILED: u8 = 1;
-const CONFIGURATION: u8 = 3;
-
 fn main() -> ExitCode {
     let args = Args::parse();
-    log::start(&args.log);
+    daemon::log::start(args.log.log_format, args.log.log_level);
     if let Some(verb) = args.verb {
         return client::run(verb);
     }
@@ -44,16 +40,11 @@ fn main() -> ExitCode {
         Ok(sockets) => sockets,
         Err(error) => return give_up(error.as_ref(), FAILED),
     };
-    if let Err(error) = privileges::drop_to(&args.serve.user) {
+    if let Err(error) = privileges::drop_to(&args.serve.user, &[]) {
         return give_up(&error, FAILED);
     }
     match serve::run(sockets, config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => give_up(error.as_ref(), FAILED),
     }
-}
-
-fn give_up(error: &dyn Error, code: u8) -> ExitCode {
-    tracing::error!("{error}");
-    ExitCode::from(code)
 }

@@ -1,4 +1,4 @@
-//! Prometheus metrics: counters fed by events, given by HTTP.
+//! Prometheus metrics: counters fed by events.
 
 use crate::access_log::word;
 use std::collections::BTreeMap;
@@ -7,13 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tftp::Ignored;
 use tftp::driver::Event;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 
 /// Upper bounds of transfer times in seconds.
 const BOUNDS: [f64; 8] = [0.01, 0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0];
-/// A scraper that takes longer than this has gone.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Default)]
 struct Counters {
@@ -91,21 +87,6 @@ impl Metrics {
         put("transfer_seconds", "histogram", "Time of transfers.", &lines);
         out
     }
-
-    /// Answers every request with the metrics, one connection at a time.
-    pub(crate) async fn serve(self, listener: TcpListener) {
-        loop {
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    let _ = tokio::time::timeout(PATIENCE, answer(stream, &self)).await;
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "metrics");
-                    tokio::time::sleep(Duration::from_millis(100)).await; // out of descriptors, mostly
-                }
-            }
-        }
-    }
 }
 
 impl Counters {
@@ -119,28 +100,6 @@ impl Counters {
             *bucket += u64::from(seconds <= bound);
         }
     }
-}
-
-async fn answer(mut stream: TcpStream, metrics: &Metrics) -> std::io::Result<()> {
-    let (mut head, mut piece) = (Vec::new(), [0; 1024]);
-    while !head.windows(4).any(|end| end == b"\r\n\r\n") && head.len() < 8192 {
-        match stream.read(&mut piece).await? {
-            0 => return Ok(()),
-            read => head.extend_from_slice(piece.get(..read).unwrap_or_default()),
-        }
-    }
-    let (status, body) = if head.starts_with(b"GET /metrics ") || head.starts_with(b"GET / ") {
-        ("200 OK", metrics.render())
-    } else {
-        ("404 Not Found", "only /metrics is here\n".to_owned())
-    };
-    let head = format!(
-        "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).await?;
-    stream.write_all(body.as_bytes()).await?;
-    stream.shutdown().await
 }
 
 fn label(reason: &Ignored) -> &'static str {

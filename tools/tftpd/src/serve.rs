@@ -1,36 +1,34 @@
 //! The server: sockets while we may, then the loop.
 
-use crate::access_log::AccessLog;
+use crate::access_log::{self, AccessLog};
 use crate::args::Serve;
 use crate::config::{Config, read_rules};
-use crate::log;
+use crate::log::Lines;
 use crate::metrics::Metrics;
+use daemon::signals::Signals;
+use daemon::sockets::Given;
 use std::error::Error;
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 use tftp::driver::{DriverError, EventSink, Mapped, Server};
-use tokio::signal::unix::{SignalKind, signal};
 
 /// What has to be opened before privileges are dropped.
 pub(crate) struct Sockets {
     server: Server,
     metrics: Option<TcpListener>,
-    access_log: Option<AccessLog>,
+    access_log: Option<access_log::Out>,
 }
 
 /// The socket systemd gave, or one of our own.
-#[expect(clippy::disallowed_methods, reason = "tools open sockets")]
 pub(crate) fn bind(config: &Config, args: &Serve) -> Result<Sockets, Box<dyn Error>> {
-    let server = match listenfd::ListenFd::from_env().take_udp_socket(0)? {
+    let server = match Given::from_environment().udp()? {
         Some(socket) => Server::new(socket, config.server.clone())?,
         None => Server::bind(config.listen, config.server.clone()).map_err(remedy)?,
     };
-    let metrics = args.metrics.map(|addr| {
-        TcpListener::bind(addr).map_err(|error| format!("cannot serve metrics at {addr}: {error}"))
-    });
-    let access_log = args.access_log.as_deref().map(AccessLog::open);
-    Ok(Sockets { server, metrics: metrics.transpose()?, access_log: access_log.transpose()? })
+    let metrics = daemon::metrics::listen(args.metrics)?;
+    let access_log = args.access_log.as_deref().map(access_log::open).transpose()?;
+    Ok(Sockets { server, metrics, access_log })
 }
 
 fn remedy(error: DriverError) -> Box<dyn Error> {
@@ -46,58 +44,71 @@ fn remedy(error: DriverError) -> Box<dyn Error> {
     }
 }
 
-/// Serves until SIGTERM or Ctrl-C.
-#[tokio::main(flavor = "current_thread")]
-pub(crate) async fn run(sockets: Sockets, config: Config) -> Result<(), Box<dyn Error>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let shutdown = async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
-        }
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-    };
+/// Serves until SIGTERM or Ctrl-C; the second one does not wait for transfers.
+pub(crate) fn run(sockets: Sockets, config: Config) -> Result<(), Box<dyn Error>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let done = runtime.block_on(serve(sockets, config));
+    // Reads that a file system never answers do not keep the process.
+    runtime.shutdown_background();
+    done
+}
+
+async fn serve(sockets: Sockets, config: Config) -> Result<(), Box<dyn Error>> {
+    let Sockets { server, metrics: listener, access_log } = sockets;
+    let mut signals = Signals::listen()?;
     let metrics = Metrics::default();
-    let scraped = match sockets.metrics {
+    let page = metrics.clone();
+    let scraped = match listener {
         Some(listener) => {
-            listener.set_nonblocking(true)?;
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            Some(tokio::spawn(metrics.clone().serve(listener)))
+            Some(tokio::spawn(daemon::metrics::serve(listener, move || page.render())))
         }
         None => None,
     };
-    let reload = config.map.map(|map| tokio::spawn(reload(map.into(), config.source.clone())));
-    tracing::info!(listen = %sockets.server.local_addr(), "serving files by TFTP");
-    sd_notify::notify(&[sd_notify::NotifyState::Ready])?;
-    let done = sockets.server.run(config.source, sink(metrics, sockets.access_log), shutdown).await;
-    for task in [scraped, reload].into_iter().flatten() {
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let (map, source) = (config.map.map(Arc::from), config.source.clone());
+    let watched = async move {
+        signals.until_stop(|| reload(map.clone(), source.clone())).await;
+        let _ = stop.send(());
+        signals.until_stop(|| async {}).await;
+    };
+    let draining = async move {
+        let _ = stopped.await;
+    };
+    tracing::info!(listen = %server.local_addr(), "serving files by TFTP");
+    daemon::signals::ready();
+    let access_log = access_log.map(AccessLog::start).transpose()?;
+    let events = sink(metrics, access_log, Lines::start()?);
+    let done = tokio::select! {
+        done = server.run(config.source, events, draining) => done,
+        () = watched => Ok(()),
+    };
+    if let Some(task) = scraped {
         task.abort();
     }
     Ok(done?)
 }
 
-fn sink(metrics: Metrics, access_log: Option<AccessLog>) -> EventSink {
+fn sink(metrics: Metrics, access_log: Option<AccessLog>, lines: Lines) -> EventSink {
     Arc::new(move |event| {
-        log::event(&event);
         metrics.note(&event);
         if let Some(access_log) = &access_log {
             access_log.note(&event);
         }
+        lines.note(event);
     })
 }
 
-/// Reads the rules again on SIGHUP; if they are wrong, the old ones stay.
-async fn reload(map: Arc<Path>, source: Mapped) {
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
-    while hangup.recv().await.is_some() {
-        let path = Arc::clone(&map);
-        match tokio::task::spawn_blocking(move || read_rules(&path)).await {
-            Ok(Ok(rules)) => {
-                source.replace_rules(rules);
-                tracing::info!(map = %map.display(), "rules read again");
-            }
-            Ok(Err(error)) => tracing::error!(%error, "rules stay as they were"),
-            Err(error) => tracing::error!(%error, "rules stay as they were"),
+/// Reads the rules again; if they are wrong, the old ones stay.
+async fn reload(map: Option<Arc<Path>>, source: Mapped) {
+    let Some(map) = map else { return };
+    let path = Arc::clone(&map);
+    match tokio::task::spawn_blocking(move || read_rules(&path)).await {
+        Ok(Ok(rules)) => {
+            source.replace_rules(rules);
+            tracing::info!(map = %map.display(), "rules read again");
         }
+        Ok(Err(error)) => tracing::error!(%error, "rules stay as they were"),
+        Err(error) => tracing::error!(%error, "rules stay as they were"),
     }
 }
