@@ -28,6 +28,10 @@ struct Served {
 
 impl Served {
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    fn start_with(flags: &[&str]) -> Self {
         let root = tempfile::tempdir().expect("a folder");
         for (name, size) in FILES {
             let octets: Vec<u8> = (0..*size).map(|at| (at * 31 + at / 251) as u8).collect();
@@ -39,6 +43,7 @@ impl Served {
             Command::new(binary("tftpd"))
                 .args(["--listen", &format!("127.0.0.1:{port}"), "--root"])
                 .arg(root.path())
+                .args(flags)
                 .stdout(Stdio::null()),
         );
         let probe = UdpSocket::bind("127.0.0.1:0").expect("a socket");
@@ -144,6 +149,70 @@ fn atftp_reads_with_its_options() {
             name,
         ]);
         command.arg("--local-file").arg(out).args(["127.0.0.1", &served.port.to_string()]);
+        command
+    });
+}
+
+/// Writes every file with `store(local, name)` and compares what lies in the root.
+fn compare_stored(names: &[&str], mut store: impl FnMut(&Served, &Path, &str) -> Command) {
+    let served = Served::start_with(&["--writable", "--user", "root"]);
+    let stored = tempfile::tempdir().expect("a folder");
+    for name in names {
+        let (local, remote) = (stored.path().join(name), format!("new-{name}"));
+        std::fs::copy(served.root.path().join(name), &local).expect("a copy");
+        let mut command = store(&served, &local, &remote);
+        let (good, text) = run_within(command.current_dir(stored.path()), LIMIT);
+        assert!(good, "{command:?}: {text}");
+        assert!(served.original(&remote) == served.original(name), "{name}: octets differ");
+    }
+}
+
+const STORED: &[&str] = &["one", "block", "blocks", "odd"];
+
+#[test]
+fn curl_writes() {
+    let Some(curl) = peer("curl") else { return };
+    compare_stored(STORED, |served, local, remote| {
+        let mut command = Command::new(&curl);
+        command.args(["--silent", "--show-error", "--max-time", "20", "--upload-file"]).arg(local);
+        command.arg(format!("tftp://127.0.0.1:{}/{remote}", served.port));
+        command
+    });
+}
+
+#[test]
+fn busybox_writes() {
+    let Some(busybox) = peer("busybox") else { return };
+    compare_stored(STORED, |served, local, remote| {
+        let mut command = Command::new(&busybox);
+        command.args(["tftp", "-p", "-b", "1024", "-r", remote, "-l"]).arg(local);
+        command.args(["127.0.0.1", &served.port.to_string()]);
+        command
+    });
+}
+
+#[test]
+fn tftp_hpa_writes() {
+    let Some(tftp) = peer("tftp") else { return };
+    compare_stored(STORED, |served, local, remote| {
+        let mut command = peer_command(&tftp);
+        command
+            .args(["-m", "binary", "127.0.0.1", &served.port.to_string(), "-c", "put"])
+            .arg(local)
+            .arg(remote);
+        command
+    });
+}
+
+#[test]
+fn atftp_writes() {
+    let Some(atftp) = peer("atftp") else { return };
+    compare_stored(&["one", "block", "odd"], |served, local, remote| {
+        let mut command = peer_command(&atftp);
+        command
+            .args(["--option", "blksize 1428", "--put", "--remote-file", remote, "--local-file"])
+            .arg(local);
+        command.args(["127.0.0.1", &served.port.to_string()]);
         command
     });
 }
