@@ -194,12 +194,7 @@ const STOPS: &[Stop] = &[
         words: "Secure Boot refuses",
         ..UEFI
     },
-    Stop {
-        name: "second responder",
-        rogue: true,
-        words: "a second PXE responder, 10.77.0.2",
-        ..UEFI
-    },
+    Stop { name: "second responder", rogue: true, words: "a second PXE responder, 10.77.0.2", ..UEFI },
     Stop {
         name: "loader loop",
         client: Client::BiosChain,

@@ -33,6 +33,9 @@ const INSTALLED: &[&str] = &[
     "libc6-dev",
 ];
 
+/// Installed for the tests of the page alone: the browser and what it draws text with.
+const BROWSER: &[&str] = &["chromium", "chromium-driver", "fonts-dejavu-core"];
+
 /// Unpacked for `kpc lab`: the lease server, the boot medium's loader, the kernel and its modules, and what the disk
 /// image is made with.
 const LAB: &[&str] = &[
@@ -98,13 +101,14 @@ pub(crate) fn run() -> Outcome {
 
 /// What `kpc lab up` needs.
 pub(crate) fn for_lab() -> Outcome {
-    install()?;
+    install(INSTALLED)?;
     unpack(&lab_parts(), "packages", LAB)
 }
 
 /// What the interoperability tests need beyond the lab.
 pub(crate) fn for_tests() -> Outcome {
-    install()?;
+    install(INSTALLED)?;
+    install(BROWSER)?;
     unpack(&peers(), "packages", PEERS)?;
     python()
 }
@@ -114,8 +118,8 @@ pub(crate) fn for_firmware() -> Outcome {
     unpack(&peers(), "firmware-packages", FIRMWARE)
 }
 
-fn install() -> Outcome {
-    let missing: Vec<&str> = INSTALLED.iter().copied().filter(|package| !is_installed(package)).collect();
+fn install(packages: &[&'static str]) -> Outcome {
+    let missing: Vec<&str> = packages.iter().copied().filter(|package| !is_installed(package)).collect();
     if missing.is_empty() {
         return Ok(());
     }

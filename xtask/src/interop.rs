@@ -9,6 +9,16 @@ const SLOW: &[(&str, &str)] = &[("firmware", "firmware_matrix"), ("package", "pa
 
 /// The verb. No name: every file whose tests are quick.
 pub(crate) fn run(names: &[String]) -> Outcome {
+    with_environment(names, &[])
+}
+
+/// `screenshots`: the pictures of docs/, taken anew by the test of the page.
+pub(crate) fn screenshots() -> Outcome {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("docs").join("pictures");
+    with_environment(&["kpc_page".to_owned()], &[("KPC_PICTURES", &folder.display().to_string())])
+}
+
+fn with_environment(names: &[String], environment: &[(&str, &str)]) -> Outcome {
     deps::for_lab()?;
     deps::for_tests()?;
     if names.iter().any(|name| name == "firmware") {
@@ -33,7 +43,8 @@ pub(crate) fn run(names: &[String]) -> Outcome {
         .env("KPC_AGENT", lab::agent_path())
         .env("KPC_LAB_PARTS", deps::lab_parts())
         .env("KPC_PEERS_DIR", deps::peers())
-        .env("KPC_REQUIRE_PEERS", "1");
+        .env("KPC_REQUIRE_PEERS", "1")
+        .envs(environment.iter().copied());
     with_corpora(&mut command);
     for name in names {
         match SLOW.iter().find(|(word, _)| word == name) {

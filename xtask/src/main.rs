@@ -33,6 +33,7 @@ Usage: cargo xtask VERB [ARGUMENTS]
   sim [--seeds N]                  simulations in virtual time with N seeds
   spec                             every symbol that ARCHITECTURE.md names exists
   readme                           runs the console blocks of the READMEs
+  screenshots                      the pictures of docs/, taken by the test of the page
   deps                             what the lab and the peers need: Debian packages, kernel, Python peers
 
 Examples:
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         "sim" => fuzz::simulate(&rest),
         "spec" => spec::run(),
         "readme" => readme::run(&rest),
+        "screenshots" => interop::screenshots(),
         "deps" => deps::run(),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

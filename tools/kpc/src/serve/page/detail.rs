@@ -94,9 +94,8 @@ fn next_step(status: &MachineStatus) -> String {
     let name = escape(&status.name);
     let verb = match (status.lifecycle, &status.order) {
         (Lifecycle::Conflict, _) => "resolve",
-        (_, Some(order)) if order.frozen => "cancel",
-        (_, Some(order)) if ["failed", "expired", "voided"].contains(&&*order.state) => "retry",
-        _ => "show",
+        (_, Some(_)) => "retry",
+        (_, None) => "show",
     };
     format!("<span class=\"mono\">kpc {verb} {name}</span>")
 }

@@ -48,7 +48,8 @@ impl Page {
         let headers = response.headers_mut();
         headers.insert("content-security-policy", HeaderValue::from_static(POLICY));
         headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
-        headers.insert("referrer-policy", HeaderValue::from_static("no-referrer"));
+        // Not `no-referrer`: with that, browsers send the login's form with `Origin: null`.
+        headers.insert("referrer-policy", HeaderValue::from_static("same-origin"));
         response
     }
 
