@@ -170,7 +170,7 @@ fn checksum(short: &[u8]) -> u8 {
 }
 
 /// The contents of the file `name` in the root of the FAT16 volume `of`; letters count as they are, as with
-/// [`format`]. `None` when there is no such file, or the volume is none of FAT16.
+/// [`format()`]. `None` when there is no such file, or the volume is none of FAT16.
 pub fn read(of: &(impl ReadAt + ?Sized), name: &str) -> Option<Vec<u8>> {
     let boot = of.octets(0, SECTOR)?;
     let field = |at| le16(&boot, at).map(u64::from);

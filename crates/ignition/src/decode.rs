@@ -1,4 +1,4 @@
-//! From a [`Tree`](crate::tree::Tree) to typed objects.
+//! From a [`Tree`] to typed objects.
 //!
 //! The `objects!` macro declares an object once, with its JSON names and the versions that know each field; from
 //! it come the type, decoding (Go's rules for JSON and for both YAML libraries), encoding, merging and the schema.

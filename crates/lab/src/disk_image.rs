@@ -128,7 +128,7 @@ fn entry_of(octets: u64) -> Vec<u8> {
 /// A machine's disk at `path`: empty, or with a filesystem of somebody's.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn blank(parts: &Parts, path: &Path, disk: &DiskSpec) -> Result<()> {
     make(path, disk.octets)?;
     if disk.holds_data {
