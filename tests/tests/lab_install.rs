@@ -280,10 +280,8 @@ fn orders(there: &Deploy) {
     assert!(Command::new("kill").args(["-KILL", &server]).status().unwrap().success());
     there.power(bios, "cycle");
     there.until("without a server, the BIOS machine boots its disk", || disk_boots(bios) == 3);
-    if std::env::var_os("KPC_SLOW_TESTS").is_some() {
-        there.power(uefi, "cycle");
-        there.until("without a server, the UEFI machine boots its disk", || disk_boots(uefi) == 3);
-    }
+    there.power(uefi, "cycle");
+    there.until("without a server, the UEFI machine boots its disk", || disk_boots(uefi) == 3);
 }
 
 fn power_cut(there: &Deploy) {
