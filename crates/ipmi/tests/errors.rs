@@ -176,5 +176,5 @@ async fn a_bmc_that_reorders() {
 // "Node busy" means that nothing was done: the command comes again, and is carried out once.
 #[tokio::test]
 async fn a_bmc_that_is_busy() {
-    works_through(Faults { busy: 5, ..Faults::default() }).await;
+    works_through(Faults { busy: 20, ..Faults::default() }).await;
 }

@@ -59,7 +59,7 @@ pub async fn sweep<S: Script>(
 }
 
 /// The socket that speaks with a host: always the same, so that its answers find it.
-fn socket_of(sockets: &[UdpSocket], addr: SocketAddr) -> Option<&UdpSocket> {
+pub(super) fn socket_of(sockets: &[UdpSocket], addr: SocketAddr) -> Option<&UdpSocket> {
     let number = match addr.ip() {
         IpAddr::V4(ip) => u128::from(ip.to_bits()),
         IpAddr::V6(ip) => ip.to_bits(),
@@ -69,7 +69,7 @@ fn socket_of(sockets: &[UdpSocket], addr: SocketAddr) -> Option<&UdpSocket> {
 }
 
 /// Waits until one of the sockets has a datagram.
-async fn readable(sockets: &[UdpSocket]) -> io::Result<()> {
+pub(super) async fn readable(sockets: &[UdpSocket]) -> io::Result<()> {
     poll_fn(|context| {
         let ready = sockets.iter().map(|socket| socket.poll_recv_ready(context));
         // Every socket is asked, so that every one wakes this task.

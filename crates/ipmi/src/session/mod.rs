@@ -323,9 +323,11 @@ impl Session {
         completion: CompletionCode,
         mut pending: Pending,
     ) -> Option<Pending> {
-        if completion != CompletionCode::BUSY || !pending.retry.next(now, &self.config) {
+        if completion != CompletionCode::BUSY || pending.busy >= self.config.attempts {
             return Some(pending);
         }
+        pending.busy += 1;
+        pending.retry.wait_again(now);
         let Some(sequence) = self.requests.free_sequence(now) else { return Some(pending) };
         pending.retry.repeated = false;
         self.requests.insert(sequence, pending, Vec::new());
@@ -411,7 +413,10 @@ impl Session {
 
     fn retry_request(&mut self, now: Instant, sequence: u8) {
         let Some(mut pending) = self.requests.remove(sequence) else { return };
-        if !pending.retry.next(now, &self.config) {
+        let unsent = pending.datagram.is_empty();
+        if unsent {
+            pending.retry.wait_again(now);
+        } else if !pending.retry.next(now, &self.config) {
             self.requests.quarantine(now, sequence);
             match pending.id {
                 Some(id) => self.events.push_back(Event::Unanswered(id)),
@@ -419,7 +424,6 @@ impl Session {
             }
             return;
         }
-        let unsent = pending.datagram.is_empty();
         let datagram = match pending.request.repeat {
             _ if unsent => self.transmit_request(now, &pending.request, sequence),
             // A new session sequence number, the same request number (IPMI v2.0 §6.12.12).

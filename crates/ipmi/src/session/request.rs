@@ -119,6 +119,11 @@ impl Retry {
         Self { deadline: now + wait, wait, left: config.attempts.saturating_sub(1), repeated: false }
     }
 
+    /// Waits as long as the last time, without spending an attempt.
+    pub(crate) fn wait_again(&mut self, now: Instant) {
+        self.deadline = now + self.wait;
+    }
+
     /// Spends an attempt; false when none is left.
     pub(crate) fn next(&mut self, now: Instant, config: &Config) -> bool {
         let Some(left) = self.left.checked_sub(1) else { return false };
@@ -136,6 +141,8 @@ pub(crate) struct Pending {
     pub(crate) request: Request,
     pub(crate) retry: Retry,
     pub(crate) datagram: Vec<u8>,
+    /// How often the BMC was too busy for it.
+    pub(crate) busy: u8,
 }
 
 impl Pending {
@@ -147,7 +154,7 @@ impl Pending {
             let more = retry.wait * 3;
             (retry.wait, retry.deadline) = (retry.wait + more, retry.deadline + more);
         }
-        Self { id, request, retry, datagram: Vec::new() }
+        Self { id, request, retry, datagram: Vec::new(), busy: 0 }
     }
 }
 
