@@ -351,7 +351,8 @@ pub(crate) struct Watch {
 
 /// `kpc inventory`.
 #[derive(Debug, Args)]
-#[group(id = "form", required = true, multiple = false, args = ["list", "host", "static_file", "write", "known_hosts", "reservations"])]
+#[group(skip)]
+#[command(group(clap::ArgGroup::new("form").required(true).args(["list", "host", "static_file", "write", "known_hosts", "reservations"])))]
 #[command(after_help = "\
 Examples:
   kpc inventory --list                              what Ansible's inventory scripts print

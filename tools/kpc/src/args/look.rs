@@ -8,7 +8,8 @@ use clap_complete::Shell;
 
 /// `kpc why`.
 #[derive(Debug, Args)]
-#[group(id = "machine_or_mac", required = true, multiple = false, args = ["machine", "mac"])]
+#[group(skip)]
+#[command(group(clap::ArgGroup::new("machine_or_mac").required(true).args(["machine", "mac"])))]
 #[command(after_help = "\
 Examples:
   kpc why rack1-01            what it would get now, why, and the rendered answers, secrets taken out
@@ -100,7 +101,8 @@ pub(crate) enum Disk {
 
 /// `kpc disk set`.
 #[derive(Debug, Args)]
-#[group(id = "serial_or_any", required = true, multiple = false, args = ["serial", "any"])]
+#[group(skip)]
+#[command(group(clap::ArgGroup::new("serial_or_any").required(true).args(["serial", "any"])))]
 pub(crate) struct DiskSet {
     /// The machine.
     pub(crate) machine: String,
