@@ -111,7 +111,9 @@ impl Operators {
         let found = self.state.read(|fleet, now| {
             let mac = name.parse().ok();
             let machine = fleet.machine_named(name).or_else(|| fleet.machine_with(mac?))?;
-            let status = fleet.status(now).into_iter().find(|status| status.id == machine.id)?;
+            let status = fleet
+                .status_of(now, machine.id)
+                .filter(|status| status.lifecycle != Lifecycle::Retired)?;
             let timeline: Vec<Value> = fleet
                 .timeline(machine.id)
                 .iter()

@@ -187,7 +187,7 @@ fn rendered(
         catalog,
         labels,
         raw_query: b"",
-        limits: &go_template_limits(),
+        limits: &bootcfg::Limits::default(),
         transpile: &bootcfg::transpile::Ignition,
         additions: &additions,
     };
@@ -209,10 +209,6 @@ fn rendered(
             }
         })
         .collect()
-}
-
-fn go_template_limits() -> bootcfg::Limits {
-    bootcfg::Limits::default()
 }
 
 fn shown(endpoint: &'static str, template: Option<&str>, body: &[u8]) -> Shown {

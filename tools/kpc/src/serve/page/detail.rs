@@ -27,7 +27,8 @@ pub(super) async fn answer(operators: &Arc<Operators>, name: &str, part: bool) -
     };
     let found = operators.state.read(|fleet, now| {
         let machine = fleet.machine_named(&name)?;
-        let status = fleet.status(now).into_iter().find(|status| status.id == machine.id)?;
+        let status =
+            fleet.status_of(now, machine.id).filter(|status| status.lifecycle != Lifecycle::Retired)?;
         let timeline = fleet.timeline(machine.id).into_iter().map(|event| Line {
             at_ms: event.at.as_millis(),
             attempt: event.attempt,
