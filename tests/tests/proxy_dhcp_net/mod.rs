@@ -13,6 +13,9 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+/// How long a test waits for what must happen: a slow machine is no mistake.
+pub const LONG: Duration = Duration::from_secs(90);
+
 pub const HOST: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 pub const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 60);
 pub const MAC: [u8; 6] = [0x52, 0x54, 0, 0x77, 0, 1];
@@ -97,12 +100,15 @@ impl Net {
         tap
     }
 
-    /// proxy-dhcpd in the host namespace.
+    /// proxy-dhcpd in the host namespace, with all its sockets open and its signals taken.
     pub fn proxy(&self, more: &[&str]) -> Guard {
         let mut command = self.on_host(&binary("proxy-dhcpd"));
         command.args(["--interface", "eth0", "--log-level", "debug"]).args(more);
-        let guard = Guard::spawn(self.logged(&mut command, "proxy.log"));
-        self.wait_for_port(&self.host, 4011);
+        let mut guard = Guard::spawn(self.logged(&mut command, "proxy.log"));
+        wait_for("the start of proxy-dhcpd", LONG, || {
+            assert!(guard.is_running(), "proxy-dhcpd ended:\n{}", self.log("proxy.log"));
+            self.log("proxy.log").contains("answering network boot requests")
+        });
         guard
     }
 
@@ -201,7 +207,7 @@ impl Net {
     /// Waits until something is bound to a UDP port of a namespace.
     pub fn wait_for_port(&self, namespace: &str, port: u16) {
         let namespace = namespace.to_owned();
-        wait_for(&format!("a socket on port {port}"), Duration::from_secs(10), move || {
+        wait_for(&format!("a socket on port {port}"), LONG, move || {
             let table =
                 in_namespace(&namespace, || std::fs::read_to_string("/proc/thread-self/net/udp").unwrap());
             table.lines().any(|line| {
@@ -210,10 +216,10 @@ impl Net {
         });
     }
 
-    /// A UDP socket in the segment namespace.
+    /// A UDP socket in the segment namespace. It waits long for an answer.
     pub fn client_socket(&self, address: Ipv4Addr, port: u16) -> UdpSocket {
         let socket = in_namespace(&self.segment, move || UdpSocket::bind((address, port)).unwrap());
-        socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        socket.set_read_timeout(Some(LONG)).unwrap();
         socket.set_broadcast(true).unwrap();
         socket
     }
