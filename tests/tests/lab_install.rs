@@ -23,6 +23,8 @@ use serde_json::Value;
 /// What the disk's kernel says, and only it.
 const FROM_DISK: &str = "kpc-lab: booted from disk, marker written-by-the-agent, host lab-disk";
 const STORY: &str = "KPC_TEST_STORY";
+/// How long a console may take to say what the server knows.
+const CONSOLE: Duration = Duration::from_secs(60);
 const TICK: Duration = Duration::from_millis(100);
 
 /// Runs a lab to its end and returns its directory, or `None` after saying what is missing. A story is a function of
@@ -116,6 +118,10 @@ fn is_installed(machine: &Machine, shown: &Value) {
     assert_eq!(grants(shown), 1, "{name}: {:#?}", timeline(shown));
     assert!(disk_boots(machine) >= 1, "{name}");
     assert_eq!(shown["facts"]["hostname"], "lab-disk", "{name}");
+    // The server knows before the serial line has said it.
+    kpc_tests::wait_for("the console's word of the registration", CONSOLE, || {
+        Console::read(&machine.serial).registered_as().is_some()
+    });
     let console = Console::read(&machine.serial);
     assert!(console.agent().any(|line| line.starts_with("granted: ")), "{name}");
     assert_eq!(console.registered_as(), Some(name.as_str()));

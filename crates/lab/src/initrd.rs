@@ -50,6 +50,8 @@ mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 mkdir -p /run /tmp /root /etc/systemd/system /var/lib
 for module in $(cat /lib/modules/order); do insmod /lib/modules/$module; done
+# A notice of the kernel in the middle of one of the agent's lines would hide it from those who read the console.
+dmesg -n 4
 ip link set lo up
 for try in 1 2 3 4 5 6 7 8 9 10; do
     card=$(ls /sys/class/net | grep -v lo | head -n 1)

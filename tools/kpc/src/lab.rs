@@ -242,9 +242,25 @@ async fn run(
         tell_consoles(lab);
         return Ok(code);
     }
+    consoles_catch_up(lab).await;
     match &arguments.exec {
         Some(command) => execute(lab, command, socket, server),
         None => Ok(code),
+    }
+}
+
+/// Waits up to ten seconds until the machines' consoles say, too, what the server knows: the serial line is slower than
+/// the network, and what ends the lab ends the machines.
+async fn consoles_catch_up(lab: &Lab) {
+    let said = |lab: &Lab| {
+        let mut indices = lab.machines().iter().map(|machine| usize::from(machine.index));
+        indices.all(|index| lab.console(index).registered_as().is_some())
+    };
+    for _ in 0..100 {
+        if said(lab) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
