@@ -1,11 +1,10 @@
 //! A QEMU machine as the chassis behind a virtual BMC, operated over its QMP socket.
 //!
 //! QEMU is started with `-S -no-shutdown`: it waits powered off, and a guest that shuts down leaves it
-//! powered off. On is reset and `cont`; off is `stop` and reset, so that no memory survives; the boot device
-//! is the devices' `bootindex`, which QEMU reads at every reset. A one-time wish is taken back a few seconds
-//! after the start that used it: firmware resets itself once or twice in its first moments (SeaBIOS does,
-//! when memory still holds an earlier run), and the guest's own reboot much later must go back to the usual
-//! order.
+//! powered off. On is reset and `cont`; off is `stop` and reset; the boot device is the devices' `bootindex`, which
+//! QEMU reads at every reset. Resets happen while the machine stands still, because a PC's chipset is helped then. A one-time wish is taken back a few seconds
+//! after the start that used it: firmware may reset itself once or twice in its first moments, and the guest's own
+//! reboot much later must go back to the usual order.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,6 +25,17 @@ use crate::command::chassis::{BootDevice, BootFlags, ChassisControl};
 const QMP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long after a start the one-time boot order is taken back.
 const ONE_TIME_LIFE: Duration = Duration::from_secs(6);
+/// The id of the i440FX host bridge as its configuration space shows it.
+const I440FX: &str = "0x12378086";
+/// Clears its registers PAM0 to PAM6 at 59h (82441FX data sheet, §3.2.18), by ports CF8h and CFCh.
+const PAM_RESET: [&str; 6] = [
+    "o /w 0xcf8 0x80000058",
+    "o /b 0xcfd 0",
+    "o /b 0xcfe 0",
+    "o /b 0xcff 0",
+    "o /w 0xcf8 0x8000005c",
+    "o /w 0xcfc 0",
+];
 /// Longest line taken from QEMU.
 const MAX_LINE: u64 = 1 << 20;
 
@@ -169,7 +179,8 @@ impl Connection {
         }
     }
 
-    /// Resets the machine and waits until QEMU has done it; the event may come before or after the answer.
+    /// Resets a machine that stands still and waits until QEMU has done it; the event may come before or after the
+    /// answer.
     async fn reset(&mut self) -> Result<(), MachineError> {
         let before = self.resets;
         self.execute("system_reset", Value::Null).await?;
@@ -177,7 +188,27 @@ impl Connection {
             let value = self.line().await?;
             self.sift(value);
         }
+        self.unshadow().await
+    }
+
+    /// Maps the firmware's ROM where a chipset maps it at reset. QEMU's i440FX keeps its PAM registers instead (QEMU,
+    /// hw/pci-host/i440fx.c: no reset), so that the processor starts in the RAM into which SeaBIOS copies itself; a reset
+    /// within that copy, a millisecond after power-on, finds nothing there, and the machine hangs for ever.
+    async fn unshadow(&mut self) -> Result<(), MachineError> {
+        self.monitor("o /w 0xcf8 0x80000000").await?;
+        let bridge = self.monitor("i /w 0xcfc").await?;
+        let writes: &[&str] = if bridge.contains(I440FX) { &PAM_RESET } else { &[] };
+        for line in writes.iter().chain(&["o /w 0xcf8 0"]) {
+            self.monitor(line).await?;
+        }
         Ok(())
+    }
+
+    /// One line for the human monitor, the only one that reaches ports; a QEMU or a machine without them says so in its
+    /// answer.
+    async fn monitor(&mut self, line: &str) -> Result<String, MachineError> {
+        let answer = self.execute("human-monitor-command", json!({ "command-line": line })).await?;
+        Ok(answer.as_str().unwrap_or_default().to_owned())
     }
 
     /// Whether the guest has power, from `query-status`.
@@ -278,18 +309,13 @@ impl Qemu {
         Ok(())
     }
 
+    /// Boots a machine that stands still: this uses a waiting one-time order.
     async fn start(&mut self) -> Result<(), MachineError> {
-        self.reset().await?;
-        self.connection().await?.execute("cont", Value::Null).await.map(drop)
-    }
-
-    /// A reset that boots: it uses a waiting one-time order.
-    async fn reset(&mut self) -> Result<(), MachineError> {
         self.connection().await?.reset().await?;
         if self.one_time == OneTime::Waiting {
             self.one_time = OneTime::Used;
         }
-        Ok(())
+        self.connection().await?.execute("cont", Value::Null).await.map(drop)
     }
 
     async fn stop(&mut self) -> Result<(), MachineError> {
@@ -310,7 +336,10 @@ impl Qemu {
                 self.stop().await?;
                 self.start().await
             }
-            (ChassisControl::HardReset, true) => self.reset().await,
+            (ChassisControl::HardReset, true) => {
+                self.connection().await?.execute("stop", Value::Null).await?;
+                self.start().await
+            }
             (ChassisControl::DiagnosticInterrupt, true) => {
                 self.connection().await?.execute("inject-nmi", Value::Null).await.map(drop)
             }
