@@ -166,7 +166,11 @@ pub fn config() -> Config {
 
 impl Ours {
     pub fn start(config: Config) -> Self {
-        let server = BmcServer::bind((Ipv4Addr::LOCALHOST, 0).into(), config).unwrap();
+        Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), config)
+    }
+
+    pub fn start_at(addr: SocketAddr, config: Config) -> Self {
+        let server = BmcServer::bind(addr, config).unwrap();
         let addr = server.local_addr().unwrap();
         let machine = Flags::default();
         let run = server.run(machine.clone(), Arc::new(|_| {}), std::future::pending());

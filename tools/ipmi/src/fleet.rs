@@ -1,7 +1,9 @@
 //! Many hosts: one script each, one line each, exit code 1 when some failed.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::process::ExitCode;
+use std::rc::Rc;
 
 use ipmi::driver::{BmcError, sweep};
 use ipmi::script::{Script, ScriptError};
@@ -9,6 +11,7 @@ use ipmi::session::Config;
 use ipmi::sweep::Config as Pace;
 use serde_json::{Value, json};
 
+use crate::remembered::{Noting, Suites};
 use crate::{output, target};
 
 /// What is told of a host that did as it was asked.
@@ -34,11 +37,15 @@ where
 {
     let (mut targets, mut names) = (Vec::with_capacity(hosts.len()), HashMap::new());
     let mut failures = 0;
+    let suites = Rc::new(RefCell::new(Suites::load(&session)));
     for host in hosts {
         match target::resolve(host, port).await {
             Ok(addr) => {
                 if names.insert(addr, host.as_str()).is_none() {
-                    targets.push((addr, session.clone(), script.clone()));
+                    let mut session = session.clone();
+                    suites.borrow().prefer(addr, &mut session);
+                    let noting = Noting { script: script.clone(), addr, suites: Rc::clone(&suites) };
+                    targets.push((addr, session, noting));
                 }
             }
             Err(error) => {
@@ -61,6 +68,7 @@ where
     if let Err(error) = sweep(targets, pace, done).await {
         return output::fail(&format!("asking the hosts: {error}"));
     }
+    suites.borrow().save();
     match failures {
         0 => ExitCode::SUCCESS,
         1 => output::fail("1 host failed"),

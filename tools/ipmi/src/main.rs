@@ -8,6 +8,7 @@ mod iana;
 mod netboot;
 mod options;
 mod output;
+mod remembered;
 mod scan;
 mod secret;
 mod subcommand;

@@ -8,11 +8,11 @@ use ipmi::command::chassis::{BootDevice, ChassisControl};
 use ipmi::driver::Credentials;
 use ipmi::script::{Netboot, NetbootOutcome};
 use ipmi::session::Config;
-use ipmi::{hostrange, sweep};
+use ipmi::sweep;
 use serde_json::json;
 
 use crate::fleet::{self, Told};
-use crate::{output, secret};
+use crate::{output, secret, target};
 
 const EXAMPLES: &str = "\
 EXAMPLES:
@@ -22,7 +22,7 @@ EXAMPLES:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Hosts: 10.0.0.1-254, 10.0.0.0/24, bmc[1-40], names; comma-separated.
+    /// Hosts: 10.0.0.1-254, 10.0.0.0/24, bmc[1-40], names; comma-separated; @FILE.
     #[arg(required = true)]
     ranges: Vec<String>,
     /// Ask for an EFI boot.
@@ -77,9 +77,9 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 
 pub(crate) async fn run(args: Args) -> ExitCode {
     output::start(&args.messages);
-    let hosts = match hostrange::expand(&args.ranges.join(",")) {
+    let hosts = match target::expand(args.ranges.iter().map(String::as_str)) {
         Ok(hosts) => hosts,
-        Err(error) => return output::usage(&error.to_string()),
+        Err(error) => return output::usage(&error),
     };
     if hosts.len() > MANY && !args.yes {
         return output::usage(&format!("{} machines: add --yes if that is meant", hosts.len()));

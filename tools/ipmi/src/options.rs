@@ -8,7 +8,7 @@ use ipmi::wire::session::AuthType;
 use ipmi::{CipherSuite, Privilege};
 use zeroize::Zeroizing;
 
-use crate::secret;
+use crate::{output, secret};
 
 /// What the options say.
 #[derive(Debug)]
@@ -38,6 +38,10 @@ pub(crate) struct Options {
     pub(crate) stagger: Duration,
     /// Weak suites and IPMI 1.5 with many hosts.
     pub(crate) allow_weak: bool,
+    /// More hosts than anybody types by accident are meant.
+    pub(crate) yes: bool,
+    /// How messages look.
+    pub(crate) messages: output::Messages,
     /// The command and its arguments.
     pub(crate) words: Vec<String>,
 }
@@ -46,6 +50,31 @@ pub(crate) struct Options {
 const VALUED: &str = "IHUPfLACkyYpRNotTbBmelOSzDd";
 /// Options without.
 const PLAIN: &str = "hVvcgsEKa46Z";
+
+/// Long options with a value.
+const LONG: [&str; 4] = ["--fanout", "--stagger", "--log-format", "--log-level"];
+
+const HELP: &str = "\
+usage: ipmi [options] COMMAND; forms of this program: ipmi --help
+    -H HOSTS        a host, or a range: 10.0.0.1-254, 10.0.0.0/24, bmc[1-40], lists of these, @FILE
+    -p PORT         UDP port [623]
+    -U USER         user name [the null user]
+    -P PASSWORD     password; better -f FILE, -E (IPMITOOL_PASSWORD, IPMI_PASSWORD) or -a (asks)
+    -k KEY, -y HEX, -K  K_G as text, as hex, from IPMI_KGKEY
+    -I lanplus|lan  IPMI 2.0 [default] or 1.5
+    -C N            cipher suite [17, then 3]
+    -A TYPE         IPMI 1.5 authentication: NONE, MD5, PASSWORD
+    -L LEVEL        privilege level [ADMINISTRATOR]; with + looked up together with the name
+    -N SECONDS, -R N  first time-out, and attempts
+    -t, -b, -T, -B  bridging: target and channel, transit and channel
+    -o QUIRK        departures of a BMC by name; -o list
+    -c, -v, --json  CSV, more, one JSON object
+    --fanout N      hosts in conversation at once [256]
+    --stagger TIME  time between two hosts: 500ms, 5s, 1m
+    --allow-weak    with many hosts: suites but 3 and 17, and IPMI 1.5
+    --yes           more than 256 machines switched, or 4096 asked
+    --log-format text|json, --log-level error|warn|info|debug|trace  messages on standard error
+    -V, -h";
 
 /// Why the options end here: a text for standard error and an exit code.
 #[derive(Debug)]
@@ -105,6 +134,8 @@ impl Options {
             fanout: 256,
             stagger: Duration::ZERO,
             allow_weak: false,
+            yes: false,
+            messages: output::Messages::default(),
             words: Vec::new(),
         };
         let mut arguments = arguments.into_iter();
@@ -116,14 +147,18 @@ impl Options {
                 }
                 "--json" => options.json = true,
                 "--allow-weak" => options.allow_weak = true,
-                "--fanout" | "--stagger" => {
-                    let value =
-                        arguments.next().ok_or_else(|| stop(format!("{argument} requires a value")))?;
-                    options.long(&argument, &value)?;
-                }
-                _ if argument.starts_with("--fanout=") || argument.starts_with("--stagger=") => {
-                    let (name, value) = argument.split_once('=').unwrap_or_default();
-                    options.long(name, value)?;
+                "--yes" => options.yes = true,
+                _ if argument.starts_with("--") => {
+                    let (name, attached) = match argument.split_once('=') {
+                        Some((name, value)) => (name, Some(value.to_owned())),
+                        None => (argument.as_str(), None),
+                    };
+                    if !LONG.contains(&name) {
+                        return Err(stop(format!("unknown option {name}; see ipmi -h")));
+                    }
+                    let value = attached.or_else(|| arguments.next());
+                    let value = value.ok_or_else(|| stop(format!("{name} requires a value")))?;
+                    options.long(name, &value)?;
                 }
                 _ if argument.starts_with('-') && argument.len() > 1 => {
                     options.cluster(&argument, &mut arguments)?;
@@ -135,10 +170,13 @@ impl Options {
     }
 
     fn long(&mut self, name: &str, value: &str) -> Result<(), Stop> {
-        if name == "--fanout" {
-            self.fanout = value.parse().map_err(|_| stop(format!("--fanout {value:?} is no number")))?;
-        } else {
-            self.stagger = crate::netboot::duration(value).map_err(stop)?;
+        match name {
+            "--fanout" => {
+                self.fanout = value.parse().map_err(|_| stop(format!("--fanout {value:?} is no number")))?;
+            }
+            "--stagger" => self.stagger = crate::netboot::duration(value).map_err(stop)?,
+            "--log-format" => self.messages.set_format(value).map_err(stop)?,
+            _ => self.messages.set_level(value).map_err(stop)?,
         }
         Ok(())
     }
@@ -212,7 +250,7 @@ impl Options {
             'a' => self.password = secret::from_prompt().map_err(stop)?,
             'V' => return Err(Stop { text: format!("ipmi {}", env!("CARGO_PKG_VERSION")), code: 0 }),
             'h' => {
-                return Err(Stop { text: "usage: ipmi [options] COMMAND; see ipmi --help".into(), code: 0 });
+                return Err(Stop { text: HELP.into(), code: 0 });
             }
             _ => {}
         }
@@ -292,5 +330,30 @@ impl Options {
             _ => {}
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Options, Stop> {
+        Options::parse(line.split(' ').map(str::to_owned).collect())
+    }
+
+    #[test]
+    fn long_options_stand_anywhere_and_unknown_ones_are_named() {
+        let options = parse("-H a[1-9] --fanout=7 power --stagger 2s on --log-level=warn --yes").unwrap();
+        assert_eq!((options.fanout, options.stagger, options.yes), (7, Duration::from_secs(2), true));
+        assert_eq!(options.words, ["power", "on"]);
+        for (line, word) in [
+            ("--fanot 7 power on", "--fanot"),
+            ("power on --fanout", "--fanout"),
+            ("--log-format yaml power on", "text or json"),
+            ("--log-level loud power on", "loud"),
+        ] {
+            let stop = parse(line).unwrap_err();
+            assert!(stop.code == 1 && stop.text.contains(word), "{line}: {stop:?}");
+        }
     }
 }

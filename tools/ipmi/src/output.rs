@@ -84,6 +84,32 @@ pub(crate) struct Messages {
     log_level: String,
 }
 
+impl Default for Messages {
+    fn default() -> Self {
+        Self { log_format: "text".into(), log_level: "info".into() }
+    }
+}
+
+impl Messages {
+    /// Takes the value of `--log-format`.
+    pub(crate) fn set_format(&mut self, word: &str) -> Result<(), String> {
+        if !["text", "json"].contains(&word) {
+            return Err(format!("--log-format {word:?}: write text or json"));
+        }
+        word.clone_into(&mut self.log_format);
+        Ok(())
+    }
+
+    /// Takes the value of `--log-level`.
+    pub(crate) fn set_level(&mut self, word: &str) -> Result<(), String> {
+        if !LEVELS.contains(&word) {
+            return Err(format!("--log-level {word:?}: write one of {}", LEVELS.join(", ")));
+        }
+        word.clone_into(&mut self.log_level);
+        Ok(())
+    }
+}
+
 /// The later ones show more.
 pub(crate) const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 

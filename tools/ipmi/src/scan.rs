@@ -4,7 +4,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use ipmi::driver::{ScanConfig, scan};
-use ipmi::hostrange;
 use ipmi::scan::Found;
 use serde_json::json;
 
@@ -21,7 +20,7 @@ const MANY: usize = 4096;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Hosts: 10.0.0.1-254, 10.0.0.0/24, bmc[1-40], names; comma-separated.
+    /// Hosts: 10.0.0.1-254, 10.0.0.0/24, bmc[1-40], names; comma-separated; @FILE.
     #[arg(required = true)]
     ranges: Vec<String>,
     /// UDP port.
@@ -51,9 +50,9 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args) -> ExitCode {
     output::start(&args.messages);
-    let hosts = match hostrange::expand(&args.ranges.join(",")) {
+    let hosts = match target::expand(args.ranges.iter().map(String::as_str)) {
         Ok(hosts) => hosts,
-        Err(error) => return output::usage(&error.to_string()),
+        Err(error) => return output::usage(&error),
     };
     if hosts.len() > MANY && !args.yes {
         return output::usage(&format!("{} addresses: add --yes if that is meant", hosts.len()));

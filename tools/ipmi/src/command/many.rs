@@ -3,26 +3,15 @@
 use ipmi::command::chassis::ChassisStatus;
 use ipmi::script::{PowerControl, PowerStatus, SetBootDevice, Verified};
 use ipmi::session::Config;
-use ipmi::{hostrange, sweep};
+use ipmi::sweep;
 use serde_json::json;
 
 use super::{Failed, boot, chassis};
 use crate::fleet::{self, Told};
 use crate::options::Options;
 
-/// Expands `-H`: a range, or `@FILE` with one range a line (`#` begins a comment).
-pub(super) fn hosts(text: &str) -> Result<Vec<String>, Failed> {
-    let listed = match text.strip_prefix('@') {
-        None => text.to_owned(),
-        Some(path) => {
-            let read = std::fs::read_to_string(path)
-                .map_err(|error| format!("reading hosts from {path}: {error}"))?;
-            let lines = read.lines().map(|line| line.split('#').next().unwrap_or_default());
-            lines.collect::<Vec<_>>().join("\n")
-        }
-    };
-    hostrange::expand(&listed).map_err(|error| error.to_string().into())
-}
+/// Most machines switched, and most asked, without being told that it is meant.
+const MANY: (usize, usize) = (256, 4096);
 
 /// Runs the command on every host; a password goes out only under a strong suite unless it is allowed.
 pub(super) async fn run(
@@ -38,6 +27,11 @@ pub(super) async fn run(
         );
     }
     let words = if group == "power" { rest } else { rest.get(1..).unwrap_or_default() };
+    let reads = rest.first() != Some(&"bootdev") && chassis::control(words).is_none();
+    let (most, what) = if reads { (MANY.1, "hosts") } else { (MANY.0, "machines") };
+    if hosts.len() > most && !options.yes {
+        return Err(format!("{} {what}: add --yes if that is meant", hosts.len()).into());
+    }
     let pace = sweep::Config { fanout: options.fanout, stagger: options.stagger };
     let (port, json) = (options.port, options.json);
     let code = match (group, rest, words) {

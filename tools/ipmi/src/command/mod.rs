@@ -26,6 +26,7 @@ use std::process::ExitCode;
 use ipmi::driver::{Bmc, BmcConfig, BmcError};
 
 use crate::options::Options;
+use crate::remembered::Suites;
 use crate::{output, target};
 
 /// ipmitool's groups that make no sense here.
@@ -137,6 +138,7 @@ pub(crate) async fn run(arguments: Vec<String>) -> ExitCode {
         }
         Err(stop) => return output::fail(&stop.text),
     };
+    output::start(&options.messages);
     let words: Vec<&str> = options.words.iter().map(String::as_str).collect();
     match execute(&options, &words).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -157,12 +159,14 @@ async fn execute(options: &Options, words: &[&str]) -> Result<(), Failed> {
     if !matches!(*group, "exec" | "shell") {
         check(group, rest)?;
     }
-    let session = options.session()?;
-    let hosts = many::hosts(host)?;
+    let mut session = options.session()?;
+    let hosts = target::expand([host])?;
     let [host] = hosts.as_slice() else {
         return many::run(options, session, &hosts, group, rest).await;
     };
     let addr = target::resolve(host, options.port).await?;
+    let mut suites = Suites::load(&session);
+    suites.prefer(addr, &mut session);
     if *group == "sol" && sol::is_console(rest) {
         return sol::run(BmcConfig { addr, session }).await;
     }
@@ -171,6 +175,8 @@ async fn execute(options: &Options, words: &[&str]) -> Result<(), Failed> {
     }
     let outcome = async {
         let bmc = Bmc::connect(BmcConfig { addr, session }).await?;
+        suites.note(addr, bmc.suite());
+        suites.save();
         let mut context = Context { bmc, csv: options.csv, verbose: options.verbose, json: options.json };
         let outcome = match *group {
             "exec" => script(&mut context, rest).await,
