@@ -1,7 +1,7 @@
 //! Many BMCs at once: one [`Script`] per BMC, all sessions on one socket, as a value.
 //!
 //! A pure engine over `Session`; `driver::sweep` runs it. Each host is asked once: a wrong password is not
-//! tried again. Hosts start `stagger` apart and at most `fanout` are in conversation at the same time.
+//! tried again. Batches of hosts start `stagger` apart and at most `fanout` are in conversation at the same time.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -16,13 +16,16 @@ use crate::{Entropy, Failure, Ignored, Session};
 pub struct Config {
     /// Hosts in conversation at once; default 256.
     pub fanout: usize,
-    /// Time between the starts of two hosts; default none.
+    /// Time between the starts of two batches; default none.
     pub stagger: Duration,
+    /// Hosts that start together, at least 1; default 1. With `stagger` it is the power budget: so many machines draw their
+    /// inrush current at once.
+    pub batch: usize,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { fanout: 256, stagger: Duration::ZERO }
+        Self { fanout: 256, stagger: Duration::ZERO, batch: 1 }
     }
 }
 
@@ -55,6 +58,8 @@ pub struct Sweep<S: Script> {
     hosts: HashMap<SocketAddr, Host<S>>,
     timers: BTreeSet<(Instant, SocketAddr)>,
     next_start: Instant,
+    /// Hosts of this batch that have started.
+    batch: usize,
     outbox: VecDeque<(SocketAddr, Vec<u8>)>,
     events: VecDeque<SweepEvent<S::Output>>,
 }
@@ -69,6 +74,7 @@ impl<S: Script> Sweep<S> {
             hosts: HashMap::new(),
             timers: BTreeSet::new(),
             next_start: now,
+            batch: 0,
             outbox: VecDeque::new(),
             events: VecDeque::new(),
         }
@@ -97,7 +103,10 @@ impl<S: Script> Sweep<S> {
             let (waiting, timer) = (None, None);
             let host = Host { session, script, waiting, timer, heard: false, suspected: false };
             self.hosts.insert(addr, host);
-            self.next_start = now + self.config.stagger;
+            self.batch += 1;
+            if self.batch >= self.config.batch {
+                (self.batch, self.next_start) = (0, now + self.config.stagger);
+            }
             self.pump(now, addr);
         }
     }

@@ -198,6 +198,21 @@ fn each_failure_is_its_hosts_own() {
     assert_eq!(results[&host(2)].unwrap_err(), Failure::Silent);
 }
 
+// A power budget: four machines at once, then a pause.
+#[test]
+fn batches_start_apart() {
+    let mut room = Room::new(5, 10);
+    let config = Config { stagger: Duration::from_secs(5), batch: 4, ..Config::default() };
+    let mut sweep = Sweep::new(room.now, config, Entropy::from_seed([9; 32]));
+    for n in 0..10 {
+        sweep.add(host(n), session(b"calvin"), PowerControl::new(ChassisControl::PowerUp));
+    }
+    let results = room.sweep(sweep);
+    assert!(results.len() == 10 && results.iter().all(|(_, outcome)| matches!(outcome, Ok(Ok(_)))));
+    let took = (room.now - room.start).as_secs_f64();
+    assert!((10.0..11.0).contains(&took), "0, 5 and 10 s: {took}");
+}
+
 // Hosts start apart; a machine with another GUID is left alone.
 #[test]
 fn netboot_staggered_and_only_the_right_machine() {

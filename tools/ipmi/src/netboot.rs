@@ -43,6 +43,9 @@ pub(crate) struct Args {
     /// Time between two hosts: 500ms, 5s, 1m.
     #[arg(long, default_value = "0s", value_parser = duration)]
     stagger: Duration,
+    /// Hosts that start together, as far as the power supply allows.
+    #[arg(long, default_value_t = 1)]
+    batch: usize,
     /// Hosts in conversation at once.
     #[arg(long, default_value_t = 256)]
     fanout: usize,
@@ -103,7 +106,7 @@ pub(crate) async fn run(args: Args) -> ExitCode {
         Ok(credentials) => Config::new(credentials),
         Err(error) => return output::configuration(&error),
     };
-    let pace = sweep::Config { fanout: args.fanout, stagger: args.stagger };
+    let pace = sweep::Config { fanout: args.fanout, stagger: args.stagger, batch: args.batch };
     let script = Netboot::new(args.uefi, expected);
     fleet::run(&hosts, args.port, session, pace, args.json, script, |outcome, host| Told {
         text: format!("PXE once, {}", action(outcome)),

@@ -36,6 +36,8 @@ pub(crate) struct Options {
     pub(crate) fanout: usize,
     /// Time between two hosts.
     pub(crate) stagger: Duration,
+    /// Hosts that start together.
+    pub(crate) batch: usize,
     /// Weak suites and IPMI 1.5 with many hosts.
     pub(crate) allow_weak: bool,
     /// More hosts than anybody types by accident are meant.
@@ -52,7 +54,7 @@ const VALUED: &str = "IHUPfLACkyYpRNotTbBmelOSzDd";
 const PLAIN: &str = "hVvcgsEKa46Z";
 
 /// Long options with a value.
-const LONG: [&str; 4] = ["--fanout", "--stagger", "--log-format", "--log-level"];
+const LONG: [&str; 5] = ["--fanout", "--stagger", "--batch", "--log-format", "--log-level"];
 
 const HELP: &str = "\
 usage: ipmi [options] COMMAND; forms of this program: ipmi --help
@@ -71,6 +73,7 @@ usage: ipmi [options] COMMAND; forms of this program: ipmi --help
     -c, -v, --json  CSV, more, one JSON object
     --fanout N      hosts in conversation at once [256]
     --stagger TIME  time between two hosts: 500ms, 5s, 1m
+    --batch N       hosts that start together, as far as the power supply allows [1]
     --allow-weak    with many hosts: suites but 3 and 17, and IPMI 1.5
     --yes           more than 256 machines switched, or 4096 asked
     --log-format text|json, --log-level error|warn|info|debug|trace  messages on standard error
@@ -133,6 +136,7 @@ impl Options {
             json: false,
             fanout: 256,
             stagger: Duration::ZERO,
+            batch: 1,
             allow_weak: false,
             yes: false,
             messages: output::Messages::default(),
@@ -170,10 +174,10 @@ impl Options {
     }
 
     fn long(&mut self, name: &str, value: &str) -> Result<(), Stop> {
+        let number = || value.parse().map_err(|_| stop(format!("{name} {value:?} is no number")));
         match name {
-            "--fanout" => {
-                self.fanout = value.parse().map_err(|_| stop(format!("--fanout {value:?} is no number")))?;
-            }
+            "--fanout" => self.fanout = number()?,
+            "--batch" => self.batch = number()?,
             "--stagger" => self.stagger = crate::netboot::duration(value).map_err(stop)?,
             "--log-format" => self.messages.set_format(value).map_err(stop)?,
             _ => self.messages.set_level(value).map_err(stop)?,

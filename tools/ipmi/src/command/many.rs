@@ -32,7 +32,7 @@ pub(super) async fn run(
     if hosts.len() > most && !options.yes {
         return Err(format!("{} {what}: add --yes if that is meant", hosts.len()).into());
     }
-    let pace = sweep::Config { fanout: options.fanout, stagger: options.stagger };
+    let pace = sweep::Config { fanout: options.fanout, stagger: options.stagger, batch: options.batch };
     let (port, json) = (options.port, options.json);
     let code = match (group, rest, words) {
         ("chassis", ["bootdev", ..], [device, more @ ..]) => {
