@@ -6,8 +6,12 @@ use crate::deps;
 use crate::run::{Outcome, cargo, root, step};
 
 /// Packages of the tools that a bench runs as they are installed, built beside it (both profiles share a folder).
-const TOOLS: [(&str, &str, &str); 3] =
-    [("bootcfg", "bootcfgd", "bench"), ("ignition", "ign", "release"), ("inventory", "kpc", "bench")];
+const TOOLS: [(&str, &str, &str); 4] = [
+    ("bootcfg", "bootcfgd", "release"),
+    ("ignition", "ign", "release"),
+    ("inventory", "kpc", "bench"),
+    ("ipmi", "ipmi", "release"),
+];
 
 /// The verb. No name lists what there is; `all` runs every one.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
