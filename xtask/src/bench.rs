@@ -6,11 +6,12 @@ use crate::deps;
 use crate::run::{Outcome, cargo, root, step};
 
 /// Packages of the tools that a bench runs as they are installed, built beside it (both profiles share a folder).
-const TOOLS: [(&str, &str, &str); 4] = [
+const TOOLS: [(&str, &str, &str); 5] = [
     ("bootcfg", "bootcfgd", "release"),
     ("ignition", "ign", "release"),
-    ("inventory", "kpc", "bench"),
+    ("inventory", "kpc", "release"),
     ("ipmi", "ipmi", "release"),
+    ("page", "kpc", "release"),
 ];
 
 /// The verb. No name lists what there is; `all` runs every one.

@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 pub enum Phase {
     /// We told the BMC.
     PowerCommanded,
-    /// The BMC says that power is on.
+    /// The BMC says that power is on, or the machine was heard since.
     PowerVerified,
     /// A DHCPDISCOVER was heard.
     Seen,

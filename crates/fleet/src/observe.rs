@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::attempt::Phase;
+use crate::attempt::{Attempt, Phase};
 use crate::decide::Identity;
 use crate::fleet::{AlarmKind, Fleet};
 use crate::identity::{ClaimSecret, MachineId, OrderId, Sighting, Uuid};
@@ -330,6 +330,10 @@ impl Fleet {
         if self.is_new_boot(id, now, sighting, stage) {
             self.begin_attempt(id, now);
         }
+        // What sends has power: it may be heard before the BMC is asked again.
+        if self.attempts.get(&id).and_then(Attempt::phase) == Some(Phase::PowerCommanded) {
+            self.reach(id, now, Phase::PowerVerified, "heard on the network");
+        }
         self.reach(id, now, Phase::Seen, if stage == Stage::Loader { "by its loader" } else { "" });
         if let Some(attempt) = self.attempts.get_mut(&id) {
             attempt.mac = attempt.mac.or(sighting.mac);
@@ -479,11 +483,7 @@ impl Fleet {
                 self.set_order(id, OrderState::Failed { reason, granted: true }, "")
             }
             _ => {
-                let phase = self
-                    .attempts
-                    .get(&machine)
-                    .and_then(crate::attempt::Attempt::phase)
-                    .unwrap_or(Phase::Agent);
+                let phase = self.attempts.get(&machine).and_then(Attempt::phase).unwrap_or(Phase::Agent);
                 if let Some(attempt) = self.attempts.get_mut(&machine) {
                     attempt.stalled = Some(reason.clone());
                 }

@@ -400,3 +400,24 @@ fn the_inventory_is_stable_and_inert() {
     assert!(text.ends_with("}\n") && !text.contains("{{"));
     assert_eq!(text, inventory::list_text(&fleet.clone(), Include::Registered));
 }
+
+// DESIGN 4: power commanded → power verified → seen. A DISCOVER that overtakes the BMC's answer verifies the power.
+#[test]
+fn a_machine_that_is_heard_has_power() {
+    let (mut fleet, id) = fleet();
+    provision(&mut fleet, secs(1), Role::Live).unwrap();
+    fleet.observe(secs(2), Observation::PowerCommanded { machine: id, action: PowerAction::On }).unwrap();
+    // What an operating system asks for says nothing of a boot.
+    fleet.observe(secs(2), Observation::Seen { sighting: sighting(), stage: Stage::System }).unwrap();
+    assert_eq!(fleet.status(secs(2))[0].phase, Some(Phase::PowerCommanded));
+    fleet.observe(secs(3), Observation::Seen { sighting: sighting(), stage: Stage::Firmware }).unwrap();
+    fleet.observe(secs(4), Observation::PowerVerified { machine: id, on: true }).unwrap();
+    let phases: Vec<_> = fleet.status(secs(4))[0].phases.iter().map(|reached| reached.phase).collect();
+    assert_eq!(phases, [Phase::PowerCommanded, Phase::PowerVerified, Phase::Seen]);
+    // A boot that we did not command has no power phases.
+    let second = Observation::Seen { sighting: sighting(), stage: Stage::Firmware };
+    fleet.claim(secs(5), &sighting(), [1; 16]).unwrap();
+    fleet.observe(secs(5), Observation::ScriptSent { sighting: sighting() }).unwrap();
+    fleet.observe(secs(600), second).unwrap();
+    assert_eq!(fleet.status(secs(600))[0].phases.len(), 1);
+}

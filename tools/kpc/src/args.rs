@@ -13,6 +13,7 @@ pub(crate) use setup::{Assets, AssetsAdd, AssetsVerify, Bmc, BmcScan, Init};
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use daemon::log::LogFormat;
 
 /// The configuration file where none is named.
 pub(crate) const DEFAULT_CONFIG: &str = "/etc/kpc/kpc.toml";
@@ -86,15 +87,6 @@ pub(crate) struct Common {
     /// What is logged: error, warn, info, debug, trace, or a filter such as `kpc=debug,info`.
     #[arg(long, global = true, default_value = "info", value_name = "LEVEL", value_parser = level)]
     pub(crate) log_level: String,
-}
-
-/// How log lines look.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub(crate) enum LogFormat {
-    /// One readable line an event.
-    Text,
-    /// One JSON object an event.
-    Json,
 }
 
 /// What to do.
@@ -505,6 +497,12 @@ pub(crate) struct LabUp {
     /// Simulated machines instead of virtual ones: they speak the real protocols on real sockets and execute nothing.
     #[arg(long, conflicts_with_all = ["uefi", "rom", "install", "kinds"])]
     pub(crate) no_vm: bool,
+    /// With --no-vm: octets of the loader that each machine reads by TFTP.
+    #[arg(long, default_value = "64KiB", value_name = "SIZE", value_parser = size)]
+    pub(crate) loader_size: usize,
+    /// With --no-vm: octets of kernel and initrd together, which each machine reads by HTTP.
+    #[arg(long, default_value = "256KiB", value_name = "SIZE", value_parser = size)]
+    pub(crate) payload_size: usize,
     /// UEFI machines (OVMF) whose own PXE client loads snponly.efi.
     #[arg(long, conflicts_with = "rom")]
     pub(crate) uefi: bool,
@@ -567,6 +565,21 @@ fn level(text: &str) -> Result<String, String> {
             "`{part}` is no level; there are error, warn, info, debug, trace, off, and filters such as kpc=debug,info"
         )),
     }
+}
+
+/// Octets, 16 MiB at most.
+fn size(text: &str) -> Result<usize, String> {
+    const MOST: usize = 16 << 20;
+    let (digits, unit) =
+        text.split_at(text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len()));
+    let unit = match unit {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        _ => return Err(format!("`{text}`: the unit is B, KiB or MiB")),
+    };
+    let octets = digits.parse::<usize>().ok().and_then(|count| count.checked_mul(unit));
+    octets.filter(|octets| (1..=MOST).contains(octets)).ok_or(format!("`{text}`: write 1B to 16MiB"))
 }
 
 fn seconds(text: &str) -> Result<std::time::Duration, String> {

@@ -111,6 +111,10 @@ fn inner_words(arguments: &LabUp, directory: &Path) -> Vec<OsString> {
         }
     }
     words.extend(["--timeout".into(), format!("{}ms", arguments.timeout.as_millis()).into()]);
+    for (flag, size) in [("--loader-size", arguments.loader_size), ("--payload-size", arguments.payload_size)]
+    {
+        words.extend([flag.into(), size.to_string().into()]);
+    }
     words.extend(["--dir".into(), directory.into()]);
     if let Some(command) = &arguments.exec {
         words.extend(["--exec".into(), command.into()]);

@@ -17,12 +17,9 @@ mod verbs;
 
 use std::process::ExitCode;
 
-use args::{Arguments, Bmc, Common, Disk, Lab, LogFormat, Machine, Var, Verb};
+use args::{Arguments, Bmc, Common, Disk, Lab, Machine, Var, Verb};
 use client::Client;
 use verbs::Verdict;
-
-/// Exit code for a configuration that cannot be used.
-const CONFIGURATION: u8 = 3;
 
 fn main() -> ExitCode {
     let arguments = Arguments::read();
@@ -34,7 +31,7 @@ fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(Failure::Configuration(error)) => {
             eprintln!("error: {error}");
-            ExitCode::from(CONFIGURATION)
+            ExitCode::from(daemon::CONFIGURATION)
         }
         Err(Failure::Other(error)) => {
             eprintln!("error: {error}");
@@ -136,14 +133,6 @@ async fn ask(client: &Client, common: &Common, verb: &Verb) -> Verdict {
 fn log(common: &Common) -> Result<(), String> {
     let filter = tracing_subscriber::EnvFilter::try_new(&common.log_level)
         .map_err(|error| format!("--log-level {}: {error}", common.log_level))?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .with_target(false);
-    match common.log_format {
-        LogFormat::Text => builder.init(),
-        LogFormat::Json => builder.json().init(),
-    }
+    daemon::log::start_filtered(common.log_format, filter);
     Ok(())
 }

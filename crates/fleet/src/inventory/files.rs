@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::{Include, groups_of, vars_of};
+use super::{Include, group_vars, groups_of, text, vars_of};
 use crate::fleet::Fleet;
 use crate::machine::Machine;
 
@@ -22,11 +22,10 @@ pub fn static_text(fleet: &Fleet, include: Include) -> String {
         .into_iter()
         .map(|(name, members)| {
             let members: BTreeMap<_, _> = members.into_iter().map(|host| (host, json!({}))).collect();
-            let vars = fleet.vars.get(&format!("group:{name}")).cloned().unwrap_or_default();
-            (name, json!({ "hosts": members, "vars": vars }))
+            (name, json!({ "hosts": members, "vars": group_vars(fleet, name) }))
         })
         .collect();
-    format!("{:#}\n", json!({ "all": { "children": children, "hosts": hosts } }))
+    text(&json!({ "all": { "children": children, "hosts": hosts } }))
 }
 
 /// Lines for `known_hosts` (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"): each registered machine's name and address

@@ -4,14 +4,19 @@
 
 mod files;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 pub use files::{DhcpServer, known_hosts, reservations, static_text};
 
 use crate::fleet::Fleet;
+use crate::identity::Uuid;
 use crate::machine::{Lifecycle, Machine};
+use crate::record::Vars;
 use crate::text::inert;
 
 /// Which machines an inventory lists.
@@ -35,15 +40,42 @@ impl Include {
 
 /// What `--list` prints: groups and `_meta.hostvars` (always, or Ansible asks once per host).
 pub fn list(fleet: &Fleet, include: Include) -> Value {
+    json!(listed(fleet, include))
+}
+
+/// The text of `--list`: pretty, keys sorted, a newline at the end; the same bytes for the same fleet.
+pub fn list_text(fleet: &Fleet, include: Include) -> String {
+    text(&listed(fleet, include))
+}
+
+/// A part of the list, under its name.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Part<'a> {
+    Meta { hostvars: BTreeMap<&'a str, HostVars<'a>> },
+    Group { hosts: BTreeSet<&'a str>, vars: &'a Vars },
+}
+
+fn listed(fleet: &Fleet, include: Include) -> BTreeMap<&str, Part<'_>> {
     let machines = fleet.machines().filter(|machine| include.takes(machine));
-    let hostvars: BTreeMap<_, _> =
-        machines.map(|machine| (machine.name.as_str(), vars_of(fleet, machine))).collect();
-    let mut out = BTreeMap::from([("_meta", json!({ "hostvars": hostvars }))]);
+    let hostvars = machines.map(|machine| (machine.name.as_str(), vars_of(fleet, machine))).collect();
+    let mut out = BTreeMap::from([("_meta", Part::Meta { hostvars })]);
     for (name, hosts) in groups_of(fleet, include) {
-        let vars = fleet.vars.get(&format!("group:{name}")).cloned().unwrap_or_default();
-        out.insert(name, json!({ "hosts": hosts, "vars": vars }));
+        out.insert(name, Part::Group { hosts, vars: group_vars(fleet, name) });
     }
-    json!(out)
+    out
+}
+
+/// Pretty, with a newline at the end.
+fn text(value: &impl Serialize) -> String {
+    // Only a map with keys that are no strings, or a writer, could refuse.
+    serde_json::to_string_pretty(value).map(|text| text + "\n").unwrap_or_default()
+}
+
+/// The variables of a group.
+fn group_vars<'a>(fleet: &'a Fleet, name: &str) -> &'a Vars {
+    const NONE: &Vars = &Vars::new();
+    fleet.vars.get(&format!("group:{name}")).unwrap_or(NONE)
 }
 
 /// The groups and their hosts, both sorted: roles, groups with variables, and `kpc`, which holds all.
@@ -66,40 +98,48 @@ pub fn host(fleet: &Fleet, name: &str, include: Include) -> Value {
     json!(machine.map(|machine| vars_of(fleet, machine)).unwrap_or_default())
 }
 
-/// The text of `--list`: pretty, keys sorted, a newline at the end; the same bytes for the same fleet.
-pub fn list_text(fleet: &Fleet, include: Include) -> String {
-    format!("{:#}\n", list(fleet, include))
+/// A variable: ours, or an operator's own.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Var<'a> {
+    Address(IpAddr),
+    Text(Cow<'a, str>),
+    Uuid(Uuid),
+    Own(&'a Value),
 }
 
+/// Variables of one host, by name.
+type HostVars<'a> = BTreeMap<&'a str, Var<'a>>;
+
 /// The variables of one host. Operators' own win over ours.
-fn vars_of(fleet: &Fleet, machine: &Machine) -> BTreeMap<String, Value> {
-    let mut vars: BTreeMap<String, Value> = BTreeMap::new();
+fn vars_of<'a>(fleet: &'a Fleet, machine: &'a Machine) -> HostVars<'a> {
+    let mut vars = HostVars::new();
     if let Some(address) = machine.address {
-        vars.insert("ansible_host".into(), json!(address));
+        vars.insert("ansible_host", Var::Address(address));
     }
     if let Some(mac) = machine.macs.first() {
-        vars.insert("kpc_mac".into(), json!(mac.to_string().replace(':', "-")));
+        vars.insert("kpc_mac", Var::Text(mac.to_string().replace(':', "-").into()));
     }
     if let Some(uuid) = machine.uuid {
-        vars.insert("kpc_uuid".into(), json!(uuid));
+        vars.insert("kpc_uuid", Var::Uuid(uuid));
     }
     if let Some(serial) = &machine.serial {
-        vars.insert("kpc_serial".into(), json!(inert(serial, 64)));
+        vars.insert("kpc_serial", Var::Text(inert(serial, 64).into()));
     }
     if let Some(bmc) = &machine.bmc {
-        vars.insert("kpc_bmc".into(), json!(bmc.address));
+        vars.insert("kpc_bmc", Var::Address(bmc.address));
     }
     if let Some(rack) = &machine.rack {
-        vars.insert("kpc_rack".into(), json!(rack));
+        vars.insert("kpc_rack", Var::Text(rack.into()));
     }
     let named = machine.facts.interfaces.iter().find(|interface| {
         interface.addresses.iter().any(|address| Some(*address) == machine.address)
             && !interface.name.is_empty()
     });
     if let Some(interface) = named {
-        vars.insert("network_interface".into(), json!(inert(&interface.name, 15)));
+        vars.insert("network_interface", Var::Text(inert(&interface.name, 15).into()));
     }
     let own = fleet.vars.get(&format!("host:{}", machine.name));
-    vars.extend(own.into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())));
+    vars.extend(own.into_iter().flatten().map(|(key, value)| (key.as_str(), Var::Own(value))));
     vars
 }

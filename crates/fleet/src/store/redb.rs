@@ -17,6 +17,8 @@ use crate::timeline::Event;
 
 /// The schema that this version reads and writes.
 pub const SCHEMA: u64 = 1;
+/// Octets of the file that are kept in memory: after the start it is only written.
+const CACHE: usize = 1 << 20;
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const MACHINES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("machines");
@@ -106,7 +108,8 @@ impl RedbStore {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(path).map_err(|error| wrong(redb::DatabaseError::Storage(error.into())))?;
         let backend = redb::backends::FileBackend::new(file).map_err(wrong)?;
-        let database = redb::Builder::new().create_with_backend(backend).map_err(wrong)?;
+        let database =
+            redb::Builder::new().set_cache_size(CACHE).create_with_backend(backend).map_err(wrong)?;
         Self::with_database(database, path)
     }
 
@@ -143,6 +146,7 @@ impl RedbStore {
     pub fn on_backend(backend: impl redb::StorageBackend) -> Result<Self, StoreError> {
         let path = Path::new("(backend)");
         let database = redb::Builder::new()
+            .set_cache_size(CACHE)
             .create_with_backend(backend)
             .map_err(|source| StoreError::Open { path: path.to_owned(), source: Box::new(source) })?;
         Self::with_database(database, path)

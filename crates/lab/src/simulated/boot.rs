@@ -58,14 +58,20 @@ impl Station {
     }
 
     async fn run(&self) -> Result<(), String> {
+        self.sends("seen");
         let offer = self.lease(false).await?;
-        let loader = tftp::read(self.machine.address, offer.siaddr, &offer.file).await?;
+        let whole = || self.sends("loader");
+        let loader = tftp::read(self.machine.address, offer.siaddr, &offer.file, whole).await?;
         if loader.is_empty() {
             return Err(format!("the loader {} is empty", offer.file));
         }
         let offer = self.lease(true).await?;
         let command_line = self.script(offer.file).await?;
         self.agent(&command_line).await
+    }
+
+    fn sends(&self, phase: &'static str) {
+        self.progress.sends(&self.machine, phase);
     }
 
     fn retry(&self) {
@@ -140,6 +146,7 @@ impl Station {
                 worked = match action {
                     Action::Chain(to) => {
                         let to = absolute(&url, &to);
+                        self.sends("script");
                         // Whether a script can be had decides which alternative the line takes.
                         match self.fetch(&to).await {
                             Ok(next) if next.starts_with(b"#!ipxe") => {
@@ -206,6 +213,7 @@ impl Station {
             server.zip(claim).ok_or("no kpc.server= and kpc.claim= on the kernel's command line")?;
         let report = |phase: &str| format!(r#"{{"claim":"{claim}","phase":"{phase}","detail":"simulated"}}"#);
         let reports = format!("{server}/v1/report");
+        self.sends("agent");
         self.insist(&reports, Some(&report("agent"))).await?;
         let ignition = self.insist(&config, None).await?;
         self.insist(&reports, Some(&report("ignition"))).await?;
@@ -216,6 +224,7 @@ impl Station {
 "ssh_host_keys":[],"agent_version":"simulated"}}"#,
             sha256(&ignition)
         );
+        self.sends("registered");
         self.insist(&format!("{server}/v1/register"), Some(&registration)).await.map(drop)
     }
 

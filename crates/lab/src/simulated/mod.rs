@@ -16,13 +16,14 @@ mod network;
 mod script;
 mod tftp;
 
+use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
 
@@ -108,6 +109,18 @@ impl SimulatedMachine {
     }
 }
 
+/// A packet of a machine from which others learn how far its boot is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Sent {
+    /// The machine's index.
+    pub machine: u16,
+    /// What it shows, in the word that the server has for the phase: `seen` (the firmware's first DISCOVER), `loader`
+    /// (the last ACK of the loader's read), `script` (the request for it), `agent` and `registered` (the agent's POSTs).
+    pub phase: &'static str,
+    /// The wall clock just before it was sent; of a request, before its connection was opened.
+    pub at: SystemTime,
+}
+
 /// How far the machines are.
 #[derive(Debug, Default)]
 pub struct Progress {
@@ -115,6 +128,7 @@ pub struct Progress {
     registered: AtomicUsize,
     retries: AtomicUsize,
     failures: Mutex<Vec<String>>,
+    sent: Mutex<Vec<Sent>>,
 }
 
 impl Progress {
@@ -138,6 +152,18 @@ impl Progress {
             && failures.len() < FAILURES
         {
             failures.push(reason);
+        }
+    }
+
+    /// The packets that show progress, in the order sent.
+    pub fn sent(&self) -> Vec<Sent> {
+        self.sent.lock().map(|sent| sent.clone()).unwrap_or_default()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a simulated machine has a clock")]
+    fn sends(&self, machine: &SimulatedMachine, phase: &'static str) {
+        if let Ok(mut sent) = self.sent.lock() {
+            sent.push(Sent { machine: machine.index, phase, at: SystemTime::now() });
         }
     }
 
@@ -214,6 +240,21 @@ impl SimulatedLab {
     #[must_use]
     pub fn progress(&self) -> &Arc<Progress> {
         &self.progress
+    }
+
+    /// Writes which packet was sent when to `logs/sent.tsv`: microseconds since 1970, machine, phase.
+    ///
+    /// # Errors
+    /// [`LabError::Io`].
+    pub fn write_sent(&self) -> Result<()> {
+        let mut text = String::new();
+        for sent in self.progress.sent() {
+            let name = self.machines.get(usize::from(sent.machine)).map_or("", |machine| &machine.name);
+            let micros = sent.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+            let _ = writeln!(text, "{micros}\t{name}\t{}", sent.phase); // a String takes what it is given
+        }
+        let path = self.dir.join("logs/sent.tsv");
+        std::fs::write(&path, text).map_err(LabError::io(format!("write {}", path.display())))
     }
 
     /// The TFTP root.

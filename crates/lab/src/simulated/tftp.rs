@@ -10,8 +10,13 @@ const BLOCK: usize = 1432;
 const PATIENCE: Duration = Duration::from_secs(1);
 const ATTEMPTS: u32 = 6;
 
-/// Reads `file` from `server` into memory.
-pub(super) async fn read(from: Ipv4Addr, server: Ipv4Addr, file: &str) -> Result<Vec<u8>, String> {
+/// Reads `file` from `server` into memory; calls `whole` just before the last ACK.
+pub(super) async fn read(
+    from: Ipv4Addr,
+    server: Ipv4Addr,
+    file: &str,
+    whole: impl FnOnce(),
+) -> Result<Vec<u8>, String> {
     let socket = UdpSocket::bind((from, 0)).await.map_err(|error| format!("bind {from}: {error}"))?;
     let mut request = vec![0, 1];
     request.extend(file.bytes());
@@ -54,6 +59,7 @@ pub(super) async fn read(from: Ipv4Addr, server: Ipv4Addr, file: &str) -> Result
                 last = vec![0, 4, *high, *low];
                 expected = expected.wrapping_add(1);
                 if data.len() < block {
+                    whole();
                     let sent = socket.send_to(&last, peer).await;
                     return sent.map(|_| contents).map_err(|error| format!("TFTP {file}: {error}"));
                 }

@@ -147,13 +147,13 @@ fn credentials(config: Option<&Config>, arguments: &BmcScan) -> Result<Arc<Login
 }
 
 async fn ask_all(found: Vec<Found>, logins: Arc<Logins>, racks: &BTreeMap<IpAddr, String>) -> Vec<Line> {
-    let neighbours = neighbours();
+    let neighbours = crate::serve::neighbours::table();
     let slots = Arc::new(Semaphore::new(AT_ONCE));
     let mut asked = JoinSet::new();
     for one in found {
         let (logins, slots) = (Arc::clone(&logins), Arc::clone(&slots));
         let address = one.addr.ip();
-        let (mac, rack) = (neighbours.get(&address).cloned(), racks.get(&address).cloned());
+        let (mac, rack) = (neighbours.get(&address).map(ToString::to_string), racks.get(&address).cloned());
         asked.spawn(async move {
             let _slot = slots.acquire_owned().await;
             ask(one, &logins, mac, rack).await
@@ -269,18 +269,6 @@ fn maker(number: u32) -> String {
         0 => "-".to_owned(),
         other => format!("maker {other}"),
     }
-}
-
-/// The Ethernet addresses of neighbours, by IP address.
-fn neighbours() -> BTreeMap<IpAddr, String> {
-    let table = std::fs::read_to_string("/proc/net/arp").unwrap_or_default();
-    let rows = table.lines().skip(1).filter_map(|row| {
-        let mut words = row.split_whitespace();
-        let address = words.next()?.parse().ok()?;
-        let mac = words.nth(2)?;
-        (mac != "00:00:00:00:00:00").then(|| (address, mac.to_owned()))
-    });
-    rows.collect()
 }
 
 /// Hands what is right to the server, which names the machines.

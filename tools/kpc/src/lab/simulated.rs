@@ -40,7 +40,8 @@ pub(super) fn supervise(arguments: &LabUp, page: Option<std::net::TcpListener>, 
     // IPMI passwords have at most 20 octets (IPMI v2.0 §22.30).
     let mut password = crate::serve::random_hex()?;
     password.truncate(20);
-    let config = SimulatedConfig::new(&arguments.dir, arguments.machines, BMC_USER, &password);
+    let mut config = SimulatedConfig::new(&arguments.dir, arguments.machines, BMC_USER, &password);
+    (config.loader, config.payload) = (arguments.loader_size, arguments.payload_size);
     let lab = SimulatedLab::up(&config).map_err(|error| error.to_string())?;
     println!("lab        {} simulated machines, powered off", lab.machines().len());
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -112,6 +113,8 @@ async fn run(
                 .command("sh")
                 .args(["-c", command])
                 .env("KPC_SOCKET", socket)
+                .env("KPC_LAB_DIR", &arguments.dir)
+                .env("KPC_SERVE_PID", server.id().to_string())
                 .status()
                 .map_err(|error| format!("sh: {error}"))?;
             Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
@@ -162,6 +165,7 @@ async fn follow(
         let reached: Vec<&str> = odd.phases.iter().map(|reached| reached.phase.words()).collect();
         println!("           {}: {}", odd.name, reached.join(", "));
     }
+    lab.write_sent().map_err(|error| error.to_string())?;
     Ok(u8::from(registered < all || whole < all))
 }
 

@@ -1,7 +1,9 @@
 //! The operators' calls beside ordering and power: what is kept of a scan, machines by the list, variables, disks, the
 //! inventory in its other forms, and copies of the store.
 
-use bootcfg::check::{Checks, check};
+use std::sync::Arc;
+
+use bootcfg::check::{Checks, Finding, check};
 use bootcfg::driver::store::Store as _;
 use bootcfg::{Labels, Limits, transpile};
 use fleet::inventory::{self, DhcpServer, Include};
@@ -89,7 +91,8 @@ impl Operators {
             Err(answer) => return answer,
         };
         let logins = scanned.iter().map(|one| (one.address, one.login.clone())).collect();
-        if let Err(error) = tokio::task::block_in_place(|| self.login.keep(logins)) {
+        let login = self.login.clone();
+        if let Err(error) = blocking(move || login.keep(logins)).await.and_then(|kept| kept) {
             return fault(StatusCode::SERVICE_UNAVAILABLE, &error);
         }
         let mut outcomes = Vec::new();
@@ -184,8 +187,7 @@ impl Operators {
     }
 
     /// The calls of this file that read; `None` where it is none of them.
-    pub(crate) fn read_more<B>(&self, request: &Request<B>) -> Option<Response<Body>> {
-        let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
+    pub(crate) async fn read_more(&self, path: &str, query: &str) -> Option<Response<Body>> {
         let labels = Labels::from_pairs(query.split('&').filter_map(|pair| pair.split_once('=')));
         let include = if labels.get("all").is_some() { Include::AllStates } else { Include::Registered };
         let text = |body: String| Some(typed(StatusCode::OK, "text/plain; charset=utf-8", body));
@@ -217,44 +219,50 @@ impl Operators {
                 });
                 Some(json(StatusCode::OK, &events))
             }
-            "/v1/check" => Some(json(StatusCode::OK, &self.check())),
+            "/v1/check" => Some(match self.check().await {
+                Ok(findings) => json(StatusCode::OK, &findings),
+                Err(error) => fault(StatusCode::INTERNAL_SERVER_ERROR, &error),
+            }),
             "/v1/unknown" => Some(json(StatusCode::OK, &self.state.read(|fleet, _| fleet.unknown()))),
             _ => None,
         }
     }
 
     /// A copy of the store. It holds claims: never on the page.
-    pub(crate) fn backup(&self) -> Response<Body> {
-        let now = crate::serve::state::now();
-        let copy = self
-            .state
-            .copy()
-            .and_then(|records| fleet::backup::write(&records, now).map_err(|error| error.to_string()));
-        match copy {
+    pub(crate) async fn backup(&self) -> Response<Body> {
+        let (now, state) = (crate::serve::state::now(), Arc::clone(&self.state));
+        let write = move || {
+            let records = state.copy()?;
+            fleet::backup::write(&records, now).map_err(|error| error.to_string())
+        };
+        match blocking(write).await.and_then(|text| text) {
             Ok(text) => typed(StatusCode::OK, "application/x-ndjson", text),
             Err(error) => fault(StatusCode::SERVICE_UNAVAILABLE, &error),
         }
     }
 
     /// Every fault of groups, profiles, templates and assets.
-    fn check(&self) -> Value {
+    async fn check(&self) -> Result<Value, String> {
         let (catalog, assets) = (self.store.snapshot(), self.assets.clone());
-        let exists = |path: &str| assets.join(path).is_file();
-        let findings = tokio::task::block_in_place(|| {
+        let findings = blocking(move || {
+            let exists = |path: &str| assets.join(path).is_file();
             let checks =
                 Checks { transpile: &transpile::Ignition, limits: &Limits::default(), asset: Some(&exists) };
             check(&catalog, checks)
         });
-        findings
-            .iter()
-            .map(|finding| {
-                value!({
-                    "severity": finding.severity.as_str(), "code": finding.code, "file": finding.file,
-                    "line": finding.line, "column": finding.column, "message": finding.message,
-                })
+        let value = |finding: &Finding| {
+            value!({
+                "severity": finding.severity.as_str(), "code": finding.code, "file": finding.file,
+                "line": finding.line, "column": finding.column, "message": finding.message,
             })
-            .collect()
+        };
+        Ok(findings.await?.iter().map(value).collect())
     }
+}
+
+/// Work that waits for a disk or takes its time, on a thread where that holds nobody up.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())
 }
 
 /// An event as the calls show it.

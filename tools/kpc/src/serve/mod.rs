@@ -12,7 +12,7 @@ mod jobs;
 mod listen;
 mod machines;
 mod metrics;
-mod neighbours;
+pub(crate) mod neighbours;
 mod operators;
 mod page;
 mod power;

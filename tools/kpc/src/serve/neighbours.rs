@@ -15,6 +15,18 @@ const KEPT: Duration = Duration::from_secs(2);
 /// Most addresses remembered as not being in the table, such as those behind a router.
 const MAX_MISSING: usize = 4096;
 
+/// Ethernet addresses by IP address.
+type Table = HashMap<IpAddr, Mac>;
+
+/// All neighbours as the kernel knows them now.
+pub(crate) fn table() -> Table {
+    parse(&std::fs::read_to_string(TABLE).unwrap_or_default())
+}
+
+fn parse(text: &str) -> Table {
+    text.lines().skip(1).filter_map(entry).collect()
+}
+
 /// What was last read.
 #[derive(Debug, Default)]
 pub(crate) struct Neighbours(Mutex<Read>);
@@ -22,7 +34,7 @@ pub(crate) struct Neighbours(Mutex<Read>);
 #[derive(Debug, Default)]
 struct Read {
     at: Option<Instant>,
-    macs: HashMap<IpAddr, Mac>,
+    macs: Table,
     missing: HashSet<IpAddr>,
 }
 
@@ -30,10 +42,10 @@ impl Neighbours {
     /// The Ethernet address behind an address of the machines' network.
     #[expect(clippy::disallowed_methods, reason = "the server owns the clock")]
     pub(crate) fn of(&self, peer: IpAddr) -> Option<Mac> {
-        self.at(Instant::now(), peer.to_canonical(), || std::fs::read_to_string(TABLE).unwrap_or_default())
+        self.at(Instant::now(), peer.to_canonical(), table)
     }
 
-    fn at(&self, now: Instant, peer: IpAddr, table: impl FnOnce() -> String) -> Option<Mac> {
+    fn at(&self, now: Instant, peer: IpAddr, table: impl FnOnce() -> Table) -> Option<Mac> {
         let mut read = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if read.at.is_some_and(|at| now.saturating_duration_since(at) < KEPT) {
             if let Some(mac) = read.macs.get(&peer) {
@@ -46,7 +58,7 @@ impl Neighbours {
             read.missing.clear();
         }
         // A neighbour that speaks to us for the first time is in the table already.
-        read.macs = table().lines().skip(1).filter_map(entry).collect();
+        read.macs = table();
         read.at = Some(now);
         let found = read.macs.get(&peer).copied();
         if found.is_none() && read.missing.len() < MAX_MISSING {
@@ -76,9 +88,10 @@ mod tests {
         let (neighbours, start) = (Neighbours::default(), Instant::now());
         let peer = |last: u8| IpAddr::from([10, 0, 0, last]);
         let table = |mac: &str| {
-            format!("{HEAD}10.0.0.1 0x1 0x2 {mac} * eth0\n10.0.0.2 0x1 0x0 00:00:00:00:00:00 * eth0\n")
+            let none = "00:00:00:00:00:00";
+            parse(&format!("{HEAD}10.0.0.1 0x1 0x2 {mac} * eth0\n10.0.0.2 0x1 0x0 {none} * eth0\n"))
         };
-        let none = || -> String { panic!("read without need") };
+        let none = || -> Table { panic!("read without need") };
         let first: Mac = "52:54:00:00:00:01".parse().unwrap();
         assert_eq!(neighbours.at(start, peer(1), || table("52:54:00:00:00:01")), Some(first));
         assert_eq!(neighbours.at(start + KEPT / 2, peer(1), none), Some(first));

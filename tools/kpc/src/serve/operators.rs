@@ -53,18 +53,18 @@ impl Operators {
             (&Method::POST, "/v1/retire") => self.selected(by, request, Command::Retire).await,
             (&Method::GET, "/v1/why") => self.why(request.uri().query().unwrap_or_default()).await,
             (&Method::POST, "/v1/power") => self.power(by, request).await,
-            (&Method::GET, "/v1/backup") => self.backup(),
-            _ => self.read(&request),
+            (&Method::GET, "/v1/backup") => self.backup().await,
+            _ => self.read(&request).await,
         }
     }
 
     /// A call that reads.
-    pub(crate) fn read<B>(&self, request: &Request<B>) -> Response<Body> {
-        let path = request.uri().path();
+    pub(crate) async fn read(&self, request: &Request<Incoming>) -> Response<Body> {
+        let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
         if request.method() != Method::GET {
             return fault(StatusCode::NOT_FOUND, &format!("no call {} {path}", request.method()));
         }
-        if let Some(answer) = self.read_more(request) {
+        if let Some(answer) = self.read_more(path, query).await {
             return answer;
         }
         match path {

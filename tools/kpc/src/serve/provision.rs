@@ -11,6 +11,7 @@ use fleet::{
 };
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::api::{Plan, PlannedMachine, Provision, RefusedMachine, Started};
 use crate::serve::jobs;
@@ -287,13 +288,19 @@ pub(crate) async fn resume(state: &Arc<State>, login: &Login) -> Result<(), Stri
 async fn batch(state: Arc<State>, login: Login, pace: Pace, jobs: Vec<JobId>) {
     let mut waiting = jobs.into_iter();
     let (mut moving, mut failures) = (BTreeSet::new(), BTreeSet::new());
+    let mut looked: Option<Instant> = None;
     let mut powering: JoinSet<Option<MachineId>> = JoinSet::new();
     while let Some(id) = waiting.next() {
         loop {
             while let Some(done) = powering.try_join_next() {
                 failures.extend(done.ok().flatten());
             }
-            state.read(|fleet, now| standing(fleet, now, &mut moving, &mut failures));
+            // A look at all of them before each one would be a million looks at a thousand machines.
+            let full = pace.stagger.is_none() && moving.len() >= pace.most;
+            if full || looked.is_none_or(|at| at.elapsed() >= LOOKED) {
+                state.read(|fleet, now| standing(fleet, now, &mut moving, &mut failures));
+                looked = Some(Instant::now());
+            }
             if failures.len() >= pace.max_failures {
                 give_up(&state, failures.len(), std::iter::once(id).chain(waiting).collect()).await;
                 powering.join_all().await;

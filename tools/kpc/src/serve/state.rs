@@ -130,8 +130,7 @@ impl State {
 
     /// Everything that the store holds, for a backup. Waits for the disk.
     pub(crate) fn copy(&self) -> Result<Vec<fleet::Record>, String> {
-        let now = now();
-        tokio::task::block_in_place(|| self.journal.copy(now)).map_err(|refused| refused.to_string())
+        self.journal.copy(now()).map_err(|refused| refused.to_string())
     }
 
     /// What a packet showed. Waits for nothing; the outcome is only counted.

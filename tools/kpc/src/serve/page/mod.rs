@@ -79,7 +79,7 @@ impl Page {
             }
             (&Method::GET, "/feed", _) => feed::stream(operators),
             (&Method::GET, _, Some(name)) => detail::answer(operators, name, query == "part=1").await,
-            _ => operators.read(&request),
+            _ => operators.read(&request).await,
         }
     }
 

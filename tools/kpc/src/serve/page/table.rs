@@ -5,8 +5,12 @@ use std::fmt::Write as _;
 use fleet::attempt::Phase;
 use fleet::unknown::Unknown;
 use fleet::{Lifecycle, MachineStatus};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::html::{duration, escape, minutes};
+
+/// What of a name is written otherwise in a segment of a path: all but the unreserved characters (RFC 3986 §2.3).
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The beginning of every page.
 pub(super) const HEAD: &str = "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
@@ -39,7 +43,8 @@ impl Show {
         Self::ALL.into_iter().find(|show| show.word() == word).unwrap_or(Self::All)
     }
 
-    fn of(machine: &MachineStatus) -> Self {
+    /// The filter that shows a machine.
+    pub(super) fn of(machine: &MachineStatus) -> Self {
         let open = machine
             .order
             .as_ref()
@@ -76,14 +81,20 @@ pub(super) fn is_under_way(machine: &MachineStatus) -> bool {
 }
 
 /// How many machines each filter shows, by its word.
-pub(super) fn counts(machines: &[MachineStatus]) -> serde_json::Map<String, serde_json::Value> {
-    let of = |show| machines.iter().filter(|machine| show == Show::All || Show::of(machine) == show).count();
-    Show::ALL.into_iter().map(|show| (show.word().to_owned(), of(show).into())).collect()
+pub(super) fn counts(machines: impl Iterator<Item = Show>) -> serde_json::Map<String, serde_json::Value> {
+    let mut counts = Show::ALL.map(|show| (show, 0_usize));
+    for of in machines {
+        counts
+            .iter_mut()
+            .filter(|(show, _)| *show == Show::All || *show == of)
+            .for_each(|(_, count)| *count += 1);
+    }
+    counts.into_iter().map(|(show, count)| (show.word().to_owned(), count.into())).collect()
 }
 
 /// The whole page.
 pub(super) fn page(machines: &[MachineStatus], unknown: &[Unknown], chosen: Show) -> String {
-    let counts = counts(machines);
+    let counts = counts(machines.iter().map(Show::of));
     let mut html = format!(
         "{HEAD}<noscript><meta http-equiv=\"refresh\" content=\"5\"></noscript></head><body>\
          <a class=\"skip\" href=\"#machines\">To the machines</a><header><h1>kpc</h1><nav aria-label=\"Filter\">"
@@ -165,7 +176,7 @@ pub(super) fn row(machine: &MachineStatus) -> String {
          <td class=\"elapsed\">{elapsed}</td><td class=\"address mono\">{address}</td><td class=\"note\">{note}</td></tr>",
         class = Show::of(machine).word(),
         ms = machine.elapsed_ms,
-        link = escape(&percent_encoded(&machine.name)),
+        link = utf8_percent_encode(&machine.name, SEGMENT),
         mac = machine.macs.first().map(ToString::to_string).unwrap_or_default(),
         state = escape(&state(machine)),
         bar = bar(machine),
@@ -220,19 +231,6 @@ pub(super) fn bar(machine: &MachineStatus) -> String {
         "<svg class=\"bar\" viewBox=\"0 0 1000 10\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{}\">{segments}</svg>",
         words.join(", ")
     )
-}
-
-/// A name as one segment of a path.
-fn percent_encoded(name: &str) -> String {
-    let mut path = String::new();
-    for octet in name.bytes() {
-        if octet.is_ascii_alphanumeric() || b"-._~".contains(&octet) {
-            path.push(char::from(octet));
-        } else {
-            let _ = write!(path, "%{octet:02X}");
-        }
-    }
-    path
 }
 
 /// What a browser gets that has not signed in.
