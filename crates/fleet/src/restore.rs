@@ -16,11 +16,74 @@ use crate::timeline::EventKind;
 /// may have seen them.
 const SEQ_GAP: u64 = 1 << 20;
 
+/// A fleet that takes in the records of its store one by one, so that they are never all in memory beside it.
+#[derive(Debug)]
+pub(crate) struct Restoring {
+    fleet: Fleet,
+    newest: Timestamp,
+    grants: BTreeMap<OrderId, Grant>,
+}
+
+impl Restoring {
+    /// Over an empty fleet.
+    pub(crate) fn begin(fleet: Fleet) -> Self {
+        Self { fleet, newest: Timestamp::default(), grants: BTreeMap::new() }
+    }
+
+    /// The next record, in the order in which a store loads them.
+    pub(crate) fn take(&mut self, record: Record) {
+        let Self { fleet, newest, grants } = self;
+        match record {
+            Record::Machine(machine) => {
+                *newest = machine.added_at.max(machine.registered_at.unwrap_or_default()).max(*newest);
+                fleet.next_machine = fleet.next_machine.max(machine.id.0);
+                fleet.index(&machine);
+                fleet.machines.insert(machine.id, machine);
+            }
+            Record::Order(order) => {
+                *newest = order.claim().map_or(order.at, |claim| claim.at).max(order.at).max(*newest);
+                fleet.next_order = fleet.next_order.max(order.id.0);
+                fleet.orders.insert(order.id, order);
+            }
+            Record::Grant(grant) => {
+                *newest = grant.at.max(*newest);
+                fleet.next_order = fleet.next_order.max(grant.order.0);
+                grants.insert(grant.order, grant);
+            }
+            Record::Vars { scope, vars } => {
+                fleet.vars.insert(scope, vars);
+            }
+            Record::Event(event) => {
+                fleet.seq = fleet.seq.max(event.seq);
+                let (per_machine, total) = (fleet.config.timeline_per_machine, fleet.config.timeline_total);
+                let seqs = fleet.timeline.keep(event, true, per_machine, total);
+                if !seqs.is_empty() {
+                    fleet.push_record(Record::ForgetEvents { seqs });
+                }
+            }
+            Record::Job(job) => fleet.resume_job(job),
+            Record::ForgetEvents { .. } | Record::ForgetOrder { .. } | Record::ForgetJob { .. } => {}
+        }
+    }
+
+    /// The fleet, at work again.
+    pub(crate) fn end(self) -> Fleet {
+        let mut fleet = self.fleet;
+        fleet.clock = Clock::resumed(self.newest);
+        fleet.seq += SEQ_GAP;
+        fleet.resume_attempts();
+        fleet.resume_orders(&self.grants);
+        fleet
+    }
+}
+
 impl Fleet {
     /// The fleet that these records describe, as a store loads them. An attempt is what its timeline tells; a
     /// machine whose order was claimed goes on at least from where the claim was given.
     pub fn restore(config: Config, records: impl IntoIterator<Item = Record>) -> Self {
-        Self::new(config).restored(records)
+        let mut restoring = Restoring::begin(Self::new(config));
+        records.into_iter().for_each(|record| restoring.take(record));
+        restoring.end()
     }
 
     /// As [`Fleet::restore`], without a rule.
@@ -28,52 +91,9 @@ impl Fleet {
     pub(crate) fn restore_without(config: Config, records: Vec<Record>, removed: Option<Rule>) -> Self {
         let mut fleet = Self::new(config);
         fleet.removed = removed;
-        fleet.restored(records)
-    }
-
-    fn restored(self, records: impl IntoIterator<Item = Record>) -> Self {
-        let mut fleet = self;
-        let mut newest = Timestamp::default();
-        let mut grants = BTreeMap::new();
-        for record in records {
-            match record {
-                Record::Machine(machine) => {
-                    newest = newest.max(machine.added_at).max(machine.registered_at.unwrap_or_default());
-                    fleet.next_machine = fleet.next_machine.max(machine.id.0);
-                    fleet.index(&machine);
-                    fleet.machines.insert(machine.id, machine);
-                }
-                Record::Order(order) => {
-                    newest = newest.max(order.at).max(order.claim().map_or(order.at, |claim| claim.at));
-                    fleet.next_order = fleet.next_order.max(order.id.0);
-                    fleet.orders.insert(order.id, order);
-                }
-                Record::Grant(grant) => {
-                    newest = newest.max(grant.at);
-                    fleet.next_order = fleet.next_order.max(grant.order.0);
-                    grants.insert(grant.order, grant);
-                }
-                Record::Vars { scope, vars } => {
-                    fleet.vars.insert(scope, vars);
-                }
-                Record::Event(event) => {
-                    fleet.seq = fleet.seq.max(event.seq);
-                    let (per_machine, total) =
-                        (fleet.config.timeline_per_machine, fleet.config.timeline_total);
-                    let seqs = fleet.timeline.keep(event, true, per_machine, total);
-                    if !seqs.is_empty() {
-                        fleet.push_record(Record::ForgetEvents { seqs });
-                    }
-                }
-                Record::Job(job) => fleet.resume_job(job),
-                Record::ForgetEvents { .. } | Record::ForgetOrder { .. } | Record::ForgetJob { .. } => {}
-            }
-        }
-        fleet.clock = Clock::resumed(newest);
-        fleet.seq += SEQ_GAP;
-        fleet.resume_attempts();
-        fleet.resume_orders(&grants);
-        fleet
+        let mut restoring = Restoring::begin(fleet);
+        records.into_iter().for_each(|record| restoring.take(record));
+        restoring.end()
     }
 
     /// Reads each machine's last attempt out of its timeline.

@@ -197,7 +197,8 @@ fn with(what: &str, by: &str) -> String {
 /// The events kept in memory: so many per machine, so many in all, the oldest dropped.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Timeline {
-    events: BTreeMap<u64, (Event, bool)>,
+    /// With whether they are in the store. Boxed: a tree that only grows at its end is half empty.
+    events: BTreeMap<u64, Box<(Event, bool)>>,
     per_machine: BTreeMap<MachineId, VecDeque<u64>>,
     others: VecDeque<u64>,
 }
@@ -206,7 +207,7 @@ impl Timeline {
     /// Keeps `event`, which is in the store when `durable`; returns what has to go from the store.
     pub(crate) fn keep(&mut self, event: Event, durable: bool, per_machine: usize, total: usize) -> Vec<u64> {
         let (seq, machine) = (event.seq, event.machine);
-        self.events.insert(seq, (event, durable));
+        self.events.insert(seq, Box::new((event, durable)));
         let queue = match machine {
             Some(machine) => self.per_machine.entry(machine).or_default(),
             None => &mut self.others,
@@ -218,7 +219,7 @@ impl Timeline {
         while self.events.len() > total.max(1) {
             gone.extend(self.events.pop_first());
         }
-        gone.into_iter().filter(|(_, (_, durable))| *durable).map(|(seq, _)| seq).collect()
+        gone.into_iter().filter(|(_, kept)| kept.1).map(|(seq, _)| seq).collect()
     }
 
     /// The events of a machine, oldest first.
@@ -228,6 +229,6 @@ impl Timeline {
 
     /// Events after `seq`, oldest first.
     pub(crate) fn after(&self, seq: u64) -> impl Iterator<Item = &Event> {
-        self.events.range(seq.saturating_add(1)..).map(|(_, (event, _))| event)
+        self.events.range(seq.saturating_add(1)..).map(|(_, kept)| &kept.0)
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::fleet::Fleet;
 use crate::record::Record;
+use crate::restore::Restoring;
 use crate::store::{NotDurable, Store};
 use crate::time::Timestamp;
 use crate::timeline::Event;
@@ -54,7 +55,9 @@ impl Journal {
     /// # Errors
     /// The store's, when it cannot be read.
     pub fn start<S: Store + Send + 'static>(config: Config, store: S) -> Result<Self, S::Error> {
-        let fleet = Arc::new(Mutex::new(Fleet::restore(config, store.load()?)));
+        let mut restoring = Restoring::begin(Fleet::new(config));
+        store.each(&mut |record| restoring.take(record))?;
+        let fleet = Arc::new(Mutex::new(restoring.end()));
         let (batches, inbox) = mpsc::channel();
         let shared = Arc::clone(&fleet);
         let writer = std::thread::spawn(move || write(store, &shared, &inbox));

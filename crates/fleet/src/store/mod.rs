@@ -36,4 +36,13 @@ pub trait Store {
     /// # Errors
     /// The store's own, when something cannot be read.
     fn load(&self) -> Result<Vec<Record>, Self::Error>;
+
+    /// As [`Store::load`], one by one: they need not all be in memory at once.
+    ///
+    /// # Errors
+    /// As [`Store::load`]; some may have been given before.
+    fn each(&self, take: &mut dyn FnMut(Record)) -> Result<(), Self::Error> {
+        self.load()?.into_iter().for_each(take);
+        Ok(())
+    }
 }

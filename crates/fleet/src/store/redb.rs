@@ -229,39 +229,40 @@ impl Store for RedbStore {
     }
 
     fn load(&self) -> Result<Vec<Record>, StoreError> {
-        let transaction = self.database.begin_read()?;
         let mut records = Vec::new();
+        self.each(&mut |record| records.push(record))?;
+        Ok(records)
+    }
+
+    fn each(&self, take: &mut dyn FnMut(Record)) -> Result<(), StoreError> {
+        let transaction = self.database.begin_read()?;
         for row in transaction.open_table(MACHINES)?.iter()? {
             let (key, octets) = row?;
-            records.push(Record::Machine(decode::<Machine>(
-                "machines",
-                MachineId(key.value()),
-                octets.value(),
-            )?));
+            take(Record::Machine(decode::<Machine>("machines", MachineId(key.value()), octets.value())?));
         }
         for row in transaction.open_table(ORDERS)?.iter()? {
             let (key, octets) = row?;
-            records.push(Record::Order(decode::<Order>("orders", OrderId(key.value()), octets.value())?));
+            take(Record::Order(decode::<Order>("orders", OrderId(key.value()), octets.value())?));
         }
         for row in transaction.open_table(GRANTS)?.iter()? {
             let (key, octets) = row?;
-            records.push(Record::Grant(decode::<Grant>("grants", OrderId(key.value()), octets.value())?));
+            take(Record::Grant(decode::<Grant>("grants", OrderId(key.value()), octets.value())?));
         }
         for row in transaction.open_table(VARS)?.iter()? {
             let (key, octets) = row?;
             let scope = key.value().to_owned();
             let vars = decode::<Vars>("vars", &scope, octets.value())?;
-            records.push(Record::Vars { scope, vars });
+            take(Record::Vars { scope, vars });
         }
         for row in transaction.open_table(JOBS)?.iter()? {
             let (key, octets) = row?;
-            records.push(Record::Job(decode::<Job>("jobs", JobId(key.value()), octets.value())?));
+            take(Record::Job(decode::<Job>("jobs", JobId(key.value()), octets.value())?));
         }
         for row in transaction.open_table(EVENTS)?.iter()? {
             let (key, octets) = row?;
-            records.push(Record::Event(decode::<Event>("events", key.value(), octets.value())?));
+            take(Record::Event(decode::<Event>("events", key.value(), octets.value())?));
         }
-        Ok(records)
+        Ok(())
     }
 }
 
