@@ -19,23 +19,27 @@ pub enum LogFormat {
 
 /// Sends lines of at least `level` to standard error. A second call changes nothing.
 pub fn start(format: LogFormat, level: impl Into<LevelFilter>) {
-    start_filtered(format, EnvFilter::default().add_directive(level.into().into()));
+    let lines = lines().with_max_level(level);
+    // A second subscriber is refused; the first stays.
+    let _ = match format {
+        LogFormat::Text => lines.try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    };
 }
 
 /// As [`start`], with a level for each part of the program, as in `info,tftp=debug`.
 pub fn start_filtered(format: LogFormat, filter: EnvFilter) {
-    // A second subscriber is refused; the first stays.
+    let lines = lines().with_env_filter(filter);
     let _ = match format {
-        LogFormat::Text => lines(filter).try_init(),
-        LogFormat::Json => lines(filter).json().flatten_event(true).try_init(),
+        LogFormat::Text => lines.try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
     };
 }
 
-type Lines = SubscriberBuilder<DefaultFields, Format, EnvFilter, fn() -> std::io::Stderr>;
+type Lines = SubscriberBuilder<DefaultFields, Format, LevelFilter, fn() -> std::io::Stderr>;
 
-fn lines(filter: EnvFilter) -> Lines {
+fn lines() -> Lines {
     tracing_subscriber::fmt()
-        .with_env_filter(filter)
         .with_writer(std::io::stderr as fn() -> std::io::Stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
