@@ -13,6 +13,7 @@ use rustix::time::{ClockId, clock_gettime};
 use std::fmt::{self, Display, Write as _};
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tracing::Level;
@@ -20,8 +21,11 @@ use tracing::level_filters::LevelFilter;
 
 /// Octets that may wait to be written.
 const CAPACITY: usize = 4 << 20;
-/// How often they are.
+/// How often they are,
 const INTERVAL: Duration = Duration::from_millis(100);
+/// and how often while so many octets came in that time: what waits is to stay in the processor's cache until then.
+const BUSY: Duration = Duration::from_millis(8);
+const MANY: usize = 16 << 10;
 
 /// Writes events.
 #[derive(Debug)]
@@ -33,12 +37,14 @@ pub(crate) struct EventLog {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    lines: String,
+    lines: Vec<u8>,
     lost: u64,
     /// The second that `date` is of.
     second: u64,
     date: String,
     last: Last,
+    /// A line while it is written.
+    line: String,
 }
 
 /// What an answer's line says beside time and address.
@@ -59,26 +65,32 @@ impl<'a> About<'a> {
     }
 }
 
-/// The line before, as far as it may come again.
+/// The line of the answer before. Most lines of a second differ from it in the milliseconds and the address only.
 #[derive(Debug, Default)]
 struct Last {
     fixed: Option<(ClientArch, Stage, MessageType, Port, SocketAddrV4)>,
     file: Option<(String, Ipv4Addr)>,
     rule: String,
     interface: String,
-    tail: String,
+    second: u64,
+    line: String,
+    /// Where in it the milliseconds are, and the address.
+    millis: Range<usize>,
+    mac: Range<usize>,
 }
 
 impl Last {
-    fn is(&self, about: &About<'_>) -> bool {
+    fn is(&self, about: &About<'_>, second: u64) -> bool {
         let file = self.file.as_ref().map(|(template, server)| (template.as_str(), *server));
-        self.fixed == Some(about.fixed)
+        self.second == second
+            && self.fixed == Some(about.fixed)
             && file == about.file.map(|file| (file.template(), file.server()))
             && self.rule == about.rule
             && self.interface == about.interface
     }
 
-    fn become_that(&mut self, about: &About<'_>, format: LogFormat) {
+    fn become_that(&mut self, about: &About<'_>, second: u64, date: &str, format: LogFormat) {
+        self.second = second;
         self.fixed = Some(about.fixed);
         self.file = about.file.map(|file| (file.template().to_owned(), file.server()));
         self.rule = about.rule.to_owned();
@@ -95,33 +107,53 @@ impl Last {
             ("port", &port.number()),
             ("to", &to),
         ];
-        self.tail.clear();
+        let (before, between) = match format {
+            LogFormat::Text => ("", "Z  INFO answered mac="),
+            LogFormat::Json => (
+                "{\"timestamp\":\"",
+                "Z\",\"level\":\"INFO\",\"message\":\"answered\",\"fields\":{\"mac\":\"",
+            ),
+        };
+        let line = &mut self.line;
+        line.clear();
+        line.push_str(before);
+        line.push_str(date);
+        line.push('.');
+        self.millis = line.len()..line.len() + 3;
+        line.push_str("000");
+        line.push_str(between);
+        self.mac = line.len()..line.len() + 17;
+        line.push_str("00:00:00:00:00:00");
         let _ = match format {
-            LogFormat::Text => write_text_fields(&mut self.tail, &fields),
+            LogFormat::Text => write_text_fields(line, &fields),
             LogFormat::Json => {
-                self.tail.push('"');
-                write_json_fields(&mut self.tail, false, &fields)
+                line.push('"');
+                write_json_fields(line, false, &fields)
             }
         };
     }
-}
 
-fn push_mac(out: &mut String, mac: MacAddr) {
-    for (number, octet) in mac.0.into_iter().enumerate() {
-        if number > 0 {
-            out.push(':');
+    /// Appends the line, with these milliseconds and this address in it.
+    fn write(&self, lines: &mut Vec<u8>, millis: u32, mac: MacAddr) {
+        let start = lines.len();
+        lines.extend_from_slice(self.line.as_bytes());
+        let Some(line) = lines.get_mut(start..) else { return };
+        for (place, digit) in
+            line.get_mut(self.millis.clone()).into_iter().flatten().zip([millis / 100, millis / 10, millis])
+        {
+            *place = b'0' + u8::try_from(digit % 10).unwrap_or_default();
         }
-        for digit in [octet >> 4, octet & 15] {
-            out.push(char::from(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }));
+        let places = line.get_mut(self.mac.clone()).unwrap_or_default();
+        for (place, octet) in places.chunks_mut(3).zip(mac.0) {
+            if let [high, low, ..] = place {
+                (*high, *low) = (hexadecimal(octet >> 4), hexadecimal(octet & 15));
+            }
         }
     }
 }
 
-fn push_millis(out: &mut String, millis: u32) {
-    out.push('.');
-    for digit in [millis / 100 % 10, millis / 10 % 10, millis % 10] {
-        out.push(char::from_digit(digit, 10).unwrap_or('0'));
-    }
+fn hexadecimal(digit: u8) -> u8 {
+    digit + if digit < 10 { b'0' } else { b'a' - 10 }
 }
 
 impl EventLog {
@@ -133,22 +165,22 @@ impl EventLog {
     /// Carries what waits to standard error for ever.
     pub(crate) fn write_behind(self: Arc<Self>) {
         std::thread::spawn(move || {
-            let mut lines = String::new();
+            let mut lines = Vec::new();
             loop {
-                std::thread::sleep(INTERVAL);
+                std::thread::sleep(if lines.len() < MANY { INTERVAL } else { BUSY });
                 self.flush(&mut lines);
             }
         });
     }
 
     /// Carries what waits to standard error now.
-    pub(crate) fn flush(&self, lines: &mut String) {
+    pub(crate) fn flush(&self, lines: &mut Vec<u8>) {
         lines.clear();
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::swap(lines, &mut waiting.lines);
         let lost = std::mem::take(&mut waiting.lost);
         drop(waiting);
-        let _ = std::io::stderr().write_all(lines.as_bytes()); // nobody to tell
+        let _ = std::io::stderr().write_all(lines); // nobody to tell
         if lost > 0 {
             tracing::warn!(lost, "log lines lost: they come faster than they are read");
         }
@@ -206,23 +238,11 @@ impl EventLog {
             return;
         }
         let millis = waiting.tick();
-        let Waiting { lines, date, last, .. } = &mut *waiting;
-        if !last.is(&about) {
-            last.become_that(&about, self.format);
+        let Waiting { lines, date, second, last, .. } = &mut *waiting;
+        if !last.is(&about, *second) {
+            last.become_that(&about, *second, date, self.format);
         }
-        let (before, between) = match self.format {
-            LogFormat::Text => ("", "Z  INFO answered mac="),
-            LogFormat::Json => (
-                "{\"timestamp\":\"",
-                "Z\",\"level\":\"INFO\",\"message\":\"answered\",\"fields\":{\"mac\":\"",
-            ),
-        };
-        lines.push_str(before);
-        lines.push_str(date);
-        push_millis(lines, millis);
-        lines.push_str(between);
-        push_mac(lines, mac);
-        lines.push_str(&last.tail);
+        last.write(lines, millis, mac);
     }
 
     fn line(&self, level: Level, text: &str, fields: &[(&str, &dyn Display)]) {
@@ -235,11 +255,13 @@ impl EventLog {
             return;
         }
         let millis = waiting.tick();
-        let Waiting { lines, date, .. } = &mut *waiting;
+        let Waiting { lines, date, line, .. } = &mut *waiting;
+        line.clear();
         let _ = match self.format {
-            LogFormat::Text => write_text(lines, date, millis, level, text, fields),
-            LogFormat::Json => write_json(lines, date, millis, level, text, fields),
+            LogFormat::Text => write_text(line, date, millis, level, text, fields),
+            LogFormat::Json => write_json(line, date, millis, level, text, fields),
         };
+        lines.extend_from_slice(line.as_bytes());
     }
 }
 
@@ -390,7 +412,7 @@ mod tests {
             for (octet, port) in [(1, Port::Dhcp), (2, Port::Dhcp), (15, Port::BootServer)] {
                 log.event(&offered(octet, port));
             }
-            let lines = log.waiting.lock().unwrap().lines.clone();
+            let lines = String::from_utf8(log.waiting.lock().unwrap().lines.clone()).unwrap();
             assert_eq!(lines.lines().count(), 3, "{lines}");
             let last = lines.lines().last().unwrap();
             assert!(last.ends_with(wanted), "{last}");

@@ -53,7 +53,7 @@ pub(crate) async fn run(
     if let Some(page) = page {
         page.abort();
     }
-    log.flush(&mut String::new());
+    log.flush(&mut Vec::new());
     Ok(served?)
 }
 

@@ -63,7 +63,7 @@ pub(super) struct Answerer {
 
 /// Buffers that are kept from packet to packet.
 pub(super) struct Buffers {
-    inbox: Inbox,
+    pub(super) inbox: Inbox,
     outbox: Outbox,
     datagrams: Datagrams,
     answers: Answers,
@@ -82,14 +82,14 @@ impl Buffers {
 
 impl Answerer {
     /// A batch of frames of one link in, their replies out; with `wait`, the first may be a little in coming. Gives
-    /// their number when each of them was a request that was answered at once, else 0.
+    /// their number when each of them was a request that was answered at once, else 0, and when they came.
     pub(super) fn serve_frames(
         &mut self,
         number: usize,
         link: &Link,
         buffers: &mut Buffers,
         wait: bool,
-    ) -> usize {
+    ) -> (usize, Instant) {
         self.serve(link, &link.dhcp, buffers, wait, |this, now, frame, outbox| {
             this.handle_frame(now, number, link, frame, outbox);
         })
@@ -111,15 +111,16 @@ impl Answerer {
         buffers: &mut Buffers,
         wait: bool,
         mut take: impl FnMut(&mut Self, Instant, &[u8], &mut Outbox),
-    ) -> usize {
+    ) -> (usize, Instant) {
         let Buffers { inbox, outbox, .. } = buffers;
-        if let Err(error) = socket.receive(inbox, wait) {
+        let received = socket.receive(inbox, wait);
+        let now = clock();
+        if let Err(error) = received {
             if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) {
                 self.failed("receiving frames", link, error);
             }
-            return 0;
+            return (0, now);
         }
-        let now = clock();
         inbox.frames().for_each(|frame| take(self, now, frame, outbox));
         let answered = outbox.count();
         if answered > 0
@@ -127,7 +128,7 @@ impl Answerer {
         {
             self.failed("sending frames", link, error);
         }
-        if answered == inbox.count() { answered } else { 0 }
+        (if answered == inbox.count() { answered } else { 0 }, now)
     }
 
     /// A batch of datagrams of port 4011 in, their answers out.

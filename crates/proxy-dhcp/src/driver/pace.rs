@@ -6,9 +6,9 @@
 use std::time::{Duration, Instant};
 
 /// As many requests are to gather,
-const GATHERED: f64 = 16.0;
+const GATHERED: f64 = 24.0;
 /// but none waits longer than this and the 50 µs that the system adds. A machine waits seconds for its offers.
-const LONGEST: f64 = 500e-6;
+const LONGEST: f64 = 1e-3;
 /// A batch of so many is worth its calls without a pause.
 const MANY: usize = 32;
 /// Below so many requests a second there is nothing to save.
@@ -94,9 +94,9 @@ mod tests {
     fn large_batches_are_not_delayed() {
         let mut pace = Pace::default();
         pace.learn(Instant::now(), 40, Duration::from_millis(2));
-        assert_eq!((pace.pause(1), pace.pause(32)), (Some(Duration::from_micros(500)), None));
+        assert_eq!((pace.pause(1), pace.pause(32)), (Some(Duration::from_millis(1)), None));
         let mut pace = Pace::default();
         pace.learn(Instant::now(), 320, Duration::from_millis(2));
-        assert_eq!(pace.pause(1), Some(Duration::from_micros(100)));
+        assert_eq!(pace.pause(1), Some(Duration::from_micros(150)));
     }
 }

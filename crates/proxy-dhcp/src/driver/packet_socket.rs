@@ -4,7 +4,7 @@
 //! every other call says that it does not want to wait.
 
 use super::interface::Interface;
-use nix::sys::socket::{MsgFlags, MultiHeaders, bind, recv, recvmmsg, sendmmsg};
+use nix::sys::socket::{MsgFlags, MultiHeaders, bind, recv, recvmmsg, send, sendmmsg};
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::ops::Range;
@@ -15,6 +15,9 @@ use std::time::Duration;
 pub(super) const BATCH: usize = 64;
 /// Room for one frame; longer ones are cut, and then refused by their own length fields.
 pub(super) const FRAME: usize = 2048;
+/// After a batch of one, so many calls take one frame each: a call for a batch looks for a second one, which then is
+/// seldom there.
+const ALONE: u8 = 32;
 /// How long a call that waits for frames may wait; the system rounds it up to its tick.
 const PATIENCE: Duration = Duration::from_millis(1);
 
@@ -62,12 +65,19 @@ impl PacketSocket {
 
     /// Takes up to a batch of frames into `inbox`; with `wait`, the first of them may be a little in coming.
     pub(super) fn receive(&self, inbox: &mut Inbox, wait: bool) -> io::Result<()> {
-        let Inbox { frames, lengths, headers } = inbox;
+        let Inbox { frames, lengths, headers, alone } = inbox;
         lengths.clear();
+        if let Some(frame) = frames.first_mut().filter(|_| *alone > 0) {
+            *alone -= 1;
+            let flags = if wait { MsgFlags::empty() } else { MsgFlags::MSG_DONTWAIT };
+            lengths.push(recv(self.as_raw_fd(), frame, flags)?);
+            return Ok(());
+        }
         let mut slices = frames.each_mut().map(|frame| [IoSliceMut::new(frame.as_mut_slice())]);
         let flags = if wait { MsgFlags::MSG_WAITFORONE } else { MsgFlags::MSG_DONTWAIT };
         let received = recvmmsg(self.as_raw_fd(), headers, slices.iter_mut(), flags, None)?;
         lengths.extend(received.map(|message| message.bytes));
+        *alone = if lengths.len() == 1 { ALONE } else { 0 };
         Ok(())
     }
 
@@ -75,6 +85,13 @@ impl PacketSocket {
     pub(super) fn send(&self, outbox: &mut Outbox) -> io::Result<()> {
         let Outbox { octets, frames, headers } = outbox;
         let count = frames.len();
+        if let [only] = frames.as_slice() {
+            let frame = octets.get(only.clone()).unwrap_or_default();
+            let done = send(self.as_raw_fd(), frame, MsgFlags::empty());
+            frames.clear();
+            octets.clear();
+            return done.map(|_| ()).map_err(io::Error::from);
+        }
         let mut sent = 0;
         while sent < count {
             let mut slices = [[IoSlice::new(&[])]; BATCH];
@@ -107,6 +124,8 @@ pub(super) struct Inbox {
     frames: Box<[[u8; FRAME]; BATCH]>,
     lengths: Vec<usize>,
     headers: MultiHeaders<()>,
+    /// How many more calls take one frame only.
+    alone: u8,
 }
 
 impl Inbox {
@@ -115,7 +134,13 @@ impl Inbox {
             frames: Box::new([[0; FRAME]; BATCH]),
             lengths: Vec::with_capacity(BATCH),
             headers: MultiHeaders::preallocate(BATCH, None),
+            alone: 0,
         }
+    }
+
+    /// Frames had time to gather: the next call takes a batch.
+    pub(super) fn expect_many(&mut self) {
+        self.alone = 0;
     }
 
     /// The frames that were taken last.

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 /// Machines whose boot is followed at a time.
 const FOLLOWED: usize = 4096;
 /// How long the server stays with a busy interface before it looks at the others again.
-const STAY: Duration = Duration::from_millis(2);
+const STAY: Duration = Duration::from_millis(5);
 
 /// A server with its sockets open.
 #[derive(Debug)]
@@ -204,7 +204,7 @@ impl Server {
             }
             let mut busy = None::<(usize, &Link)>;
             for (number, link) in links.iter().enumerate() {
-                if next() && answerer.serve_frames(number, link, buffers, false) > 0 {
+                if next() && answerer.serve_frames(number, link, buffers, false).0 > 0 {
                     busy = Some((number, link));
                 }
             }
@@ -237,14 +237,15 @@ impl Server {
         while answerer.due().is_none_or(|due| due > until) {
             if let Some(pause) = pace.pause(count) {
                 std::thread::sleep(pause);
+                buffers.inbox.expect_many();
             }
             self.renew(answerer);
-            count = answerer.serve_frames(number, link, buffers, true);
+            let now;
+            (count, now) = answerer.serve_frames(number, link, buffers, true);
             if count == 0 {
                 return;
             }
             total += count;
-            let now = clock();
             if now >= until {
                 return pace.learn(now, total, now - start);
             }
