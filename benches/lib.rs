@@ -1,1 +1,3 @@
-//! Benches beside the real peers.
+//! Benches beside the real peers, and what they share.
+
+pub mod processors;

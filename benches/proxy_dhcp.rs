@@ -1,7 +1,9 @@
 //! proxy-dhcpd beside dnsmasq over a veth: the same generator, interleaved runs, medians of the ratios.
 //!
 //! `cargo xtask bench proxy-dhcp`. `BENCH_PAIRS` (default 5) says how many pairs; `BENCH_ONLY`
-//! (`decode;closed;open;burst;log;memory`, or whole names of lines) which parts. Needs root for network namespaces.
+//! (`decode;closed;turn;floor;open;burst;log;memory`, or whole names of lines) which parts. Needs root for network
+//! namespaces. The server has one processor, the generator, which never sleeps, another; with one request in flight they
+//! also take turns on one. The floor is a server of one call to receive and one to send.
 
 #![allow(
     clippy::print_stdout,
@@ -12,12 +14,15 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "benches own clocks and sockets")]
 
+#[path = "proxy_dhcp/floor.rs"]
+mod floor;
 #[path = "proxy_dhcp/generator.rs"]
 mod generator;
 #[path = "proxy_dhcp/server.rs"]
 mod server;
 
 use generator::{Generator, Kind, Run};
+use kpc_benches::processors::Side;
 use proxy_dhcp::wire::Message;
 use proxy_dhcp::{Arrival, BootRequest, Policy, Port, Responder, Subnet};
 use server::{Net, Peer, Server};
@@ -29,11 +34,19 @@ use std::time::Instant;
 type Work<'a> = Box<dyn FnMut(&[u8]) + 'a>;
 
 fn main() {
+    if std::env::args().nth(1).as_deref() == Some("floor") {
+        return floor::serve();
+    }
+    let mut verdicts = Verdicts::default();
+    Side::Client.run(|| measure(&mut verdicts));
+    verdicts.print();
+}
+
+fn measure(verdicts: &mut Verdicts) {
     let only = std::env::var("BENCH_ONLY").unwrap_or_default();
     let wanted = |part: &str| only.is_empty() || only.split(';').any(|name| name == part);
-    let mut verdicts = Verdicts::default();
     if wanted("decode") {
-        decode(&mut verdicts);
+        decode(verdicts);
     }
     let net = Net::new();
     let pairs: usize = std::env::var("BENCH_PAIRS").ok().and_then(|pairs| pairs.parse().ok()).unwrap_or(5);
@@ -53,6 +66,23 @@ fn main() {
             server.measure(|| generator.closed(kind, window, count))
         });
         verdicts.at_least(&format!("{name}: offers per CPU second"), ratios.per_cpu, "x dnsmasq", 2.5);
+    }
+    if wanted("closed") || wanted("turn") {
+        let name = "closed loop, 1 in flight on one processor, BIOS";
+        let ratios = compare(&net, name, pairs, &beside, |generator, server| {
+            server.measure(|| generator.in_turn(Kind::Bios, 100_000))
+        });
+        verdicts.at_least(&format!("{name}: offers per CPU second"), ratios.per_cpu, "x dnsmasq", 2.5);
+    }
+    if wanted("closed") || wanted("floor") {
+        let one = |peers: &[Peer; 2]| {
+            compare(&net, "closed loop, 1 in flight, BIOS", pairs, peers, |generator, server| {
+                server.measure(|| generator.closed(Kind::Bios, 1, 100_000))
+            })
+        };
+        let floor = one(&[Peer::Floor, Peer::Dnsmasq]).per_cpu;
+        let ours = one(&[Peer::Ours, Peer::Floor]).per_cpu;
+        println!("  offers per CPU second: the floor {floor:.2} x dnsmasq's, ours {ours:.2} x the floor's");
     }
     for rate in [20_000, 40_000, 80_000, 160_000] {
         let name = format!("open loop, {rate}/s, BIOS");
@@ -96,7 +126,6 @@ fn main() {
         let resident = server.peak_kib() as f64 / 1024.0;
         verdicts.at_most("resident after a million machines", resident, "MiB", 8.0);
     }
-    verdicts.print();
 }
 
 /// What the figures say about the targets.

@@ -1,8 +1,10 @@
 //! Sends DISCOVERs as whole frames and takes the OFFERs, in batches, from the other end of the veth.
 //!
-//! It never sleeps while a loop runs: waking it would cost the server that is measured more than a request does.
+//! It never sleeps while a loop runs: waking it would cost the server that is measured more than a request does. Only
+//! one that has the server's own processor does.
 
 use crate::server::{CLIENT, Net, SERVER, SERVER_MAC};
+use kpc_benches::processors::Side;
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::{MsgFlags, MultiHeaders, bind, recvmmsg, sendmmsg};
 use proxy_dhcp::MacAddr;
@@ -17,9 +19,9 @@ const BATCH: usize = 64;
 /// A closed loop waits so long for the last answers.
 const LOST: Duration = Duration::from_millis(300);
 /// Offset of `xid` in a frame.
-const XID: usize = frame::HEADERS + 4;
+pub(crate) const XID: usize = frame::HEADERS + 4;
 /// Offset of the client's hardware address in a frame.
-const CHADDR: usize = frame::HEADERS + 28;
+pub(crate) const CHADDR: usize = frame::HEADERS + 28;
 
 /// What asks.
 #[derive(Clone, Copy, Debug)]
@@ -193,6 +195,15 @@ impl Generator {
 
     /// `window` requests are always under way.
     pub(crate) fn closed(&mut self, kind: Kind, window: usize, count: usize) -> Run {
+        self.closed_waiting(kind, window, count, Duration::ZERO)
+    }
+
+    /// One request is always under way, and the server's processor is left to it meanwhile.
+    pub(crate) fn in_turn(&mut self, kind: Kind, count: usize) -> Run {
+        Side::Server.run(|| self.closed_waiting(kind, 1, count, LOST))
+    }
+
+    fn closed_waiting(&mut self, kind: Kind, window: usize, count: usize, wait: Duration) -> Run {
         let first = self.next + 1;
         let (mut sent_at, mut times) = (vec![None; count], Vec::with_capacity(count));
         let start = Instant::now();
@@ -210,7 +221,7 @@ impl Generator {
             }
             let mut answers = [0; BATCH];
             let mut n = 0;
-            self.receive(Duration::ZERO, |xid| {
+            self.receive(wait, |xid| {
                 answers[n] = xid;
                 n += 1;
             });

@@ -1,6 +1,7 @@
 //! The network and the two servers, each in its namespace, and what they cost.
 
 use crate::generator::Run;
+use kpc_benches::processors::Side;
 use nix::sched::{CloneFlags, setns};
 use std::fs::File;
 use std::net::Ipv4Addr;
@@ -75,6 +76,8 @@ pub(crate) enum Peer {
     Ours,
     OursLogging,
     Dnsmasq,
+    /// One call to receive, one to send.
+    Floor,
 }
 
 /// A running server.
@@ -94,6 +97,9 @@ impl Server {
                 command.arg(ours()).args(["--interface", "eth0", "--user", "root"]);
                 let level = if matches!(peer, Peer::Ours) { "error" } else { "info" };
                 command.args(["--log-format", "json", "--log-level", level]);
+            }
+            Peer::Floor => {
+                command.arg(std::env::current_exe().unwrap()).arg("floor");
             }
             Peer::Dnsmasq => {
                 command.args([
@@ -119,8 +125,8 @@ impl Server {
             }
         }
         let out = log.reopen().unwrap();
-        let child =
-            command.stdin(Stdio::null()).stdout(out.try_clone().unwrap()).stderr(out).spawn().unwrap();
+        command.stdin(Stdio::null()).stdout(out.try_clone().unwrap()).stderr(out);
+        let child = Side::Server.run(|| command.spawn()).unwrap();
         let start = Instant::now();
         while !Net::inside(&net.host, || {
             std::fs::read_to_string("/proc/thread-self/net/udp").unwrap().contains(":0FAB ")

@@ -33,7 +33,7 @@ impl Bench {
                     if round >= PEER_ROUNDS && !matches!(kind, Kind::Ours | Kind::Floor) {
                         continue;
                     }
-                    let Some(server) = self.start(*kind) else { continue };
+                    let Some(server) = self.start_for(*kind, clients) else { continue };
                     let run = client(&["load".into()], &Self::job(MIB, window, clients))?;
                     // Who does not finish is at the end of the line.
                     let finished = run.complete * 100 >= clients * 99;

@@ -23,6 +23,8 @@ pub(crate) struct Job {
     pub(crate) clients: usize,
     pub(crate) loss_per_mille: u64,
     pub(crate) seed: u64,
+    /// On the server's processor.
+    pub(crate) beside: bool,
 }
 
 /// What came of it.

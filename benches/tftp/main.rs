@@ -5,8 +5,10 @@
 //! another, joined by veth. Runs of all servers are interleaved; a ratio is the median over pairs of
 //! neighbouring runs with its least and greatest. `BENCH_PAIRS` (default 9) says how many.
 //!
-//! The floor is a sender that does nothing but send; an idle virtual processor is slow to wake, so a process
-//! of the lowest priority keeps each awake.
+//! The floor is a sender that does nothing but send. A server has one processor, its clients another
+//! (in a crowd, peers with several processes or threads have both). An idle virtual processor is slow to wake, so a process
+//! of the lowest priority keeps each awake; waking another one costs a server more than a block does, so its CPU seconds
+//! are taken once more with the client on its own processor.
 
 #![allow(
     clippy::print_stdout,
@@ -25,8 +27,9 @@ mod net;
 mod server;
 mod throughput;
 
+use kpc_benches::processors::{Awake, Side};
 use load::{Job, Result as Run};
-use net::{Awake, Net};
+use net::Net;
 use server::{Kind, Server};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -113,6 +116,7 @@ fn job(words: &[&str]) -> Outcome<Job> {
         clients: parse(clients)?,
         loss_per_mille: parse(loss_per_mille)?,
         seed: parse(seed)?,
+        beside: false,
     })
 }
 
@@ -137,17 +141,13 @@ fn half_open_child(words: &[&str]) -> Outcome<()> {
 /// Runs a client in its namespace.
 pub(crate) fn client(prefix: &[String], job: &Job) -> Outcome<Run> {
     let myself = std::env::current_exe().map_err(|error| error.to_string())?;
-    let Job { server, octets, block, window, clients, loss_per_mille, seed } = job;
+    let Job { server, octets, block, window, clients, loss_per_mille, seed, beside } = job;
     let numbers = [*octets, u64::from(*block), u64::from(*window), *clients as u64, *loss_per_mille, *seed];
-    let output = Command::new("ip")
-        .args(["netns", "exec", CLIENT_NS])
-        .arg(myself)
-        .args(prefix)
-        .arg(server.to_string())
-        .args(numbers.map(|number| number.to_string()))
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| error.to_string())?;
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", CLIENT_NS]).arg(myself).args(prefix).arg(server.to_string());
+    command.args(numbers.map(|number| number.to_string())).stdin(Stdio::null());
+    let side = if *beside { Side::Server } else { Side::Client };
+    let output = side.run(|| command.output()).map_err(|error| error.to_string())?;
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     let numbers: Vec<f64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     match numbers.as_slice() {
@@ -213,7 +213,12 @@ impl Bench {
 
     /// A server; `None`, and a line that says why, if it cannot be had.
     pub(crate) fn start(&self, kind: Kind) -> Option<Server> {
-        Server::start(kind, address(), &self.root).unwrap_or_else(|error| {
+        self.start_for(kind, 1)
+    }
+
+    /// A server for so many clients.
+    pub(crate) fn start_for(&self, kind: Kind, clients: usize) -> Option<Server> {
+        Server::start(kind, address(), &self.root, clients > 1).unwrap_or_else(|error| {
             println!("{error}");
             None
         })
@@ -224,7 +229,16 @@ impl Bench {
     }
 
     pub(crate) fn job(octets: u64, window: u16, clients: usize) -> Job {
-        Job { server: address(), octets, block: 1468, window, clients, loss_per_mille: 0, seed: 1 }
+        Job {
+            server: address(),
+            octets,
+            block: 1468,
+            window,
+            clients,
+            loss_per_mille: 0,
+            seed: 1,
+            beside: false,
+        }
     }
 }
 

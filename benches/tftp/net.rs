@@ -1,7 +1,7 @@
-//! Two network namespaces joined by a veth pair, and processors kept awake.
+//! Two network namespaces joined by a veth pair.
 
 use crate::{CLIENT_NS, Outcome, SERVER_NS};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 fn ip(arguments: &str) -> Outcome<()> {
     let output = Command::new("ip").args(arguments.split_whitespace()).output();
@@ -47,30 +47,4 @@ pub(crate) fn listens(port: u16) -> Outcome<bool> {
         .output()
         .map_err(|error| error.to_string())?;
     Ok(String::from_utf8_lossy(&output.stdout).contains(&format!(":{port:04X} ")))
-}
-
-/// One process of the lowest priority per processor: an idle virtual processor is slow to wake, and that
-/// would be measured instead of the servers.
-pub(crate) struct Awake(Vec<Child>);
-
-impl Awake {
-    pub(crate) fn new() -> Self {
-        let count = std::thread::available_parallelism().map_or(1, usize::from);
-        let spin = || {
-            Command::new("chrt")
-                .args(["--idle", "0", "sh", "-c", "while :; do :; done"])
-                .stdin(Stdio::null())
-                .spawn()
-        };
-        Self((0..count).filter_map(|_| spin().ok()).collect())
-    }
-}
-
-impl Drop for Awake {
-    fn drop(&mut self) {
-        for child in &mut self.0 {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! What is measured: our server, the floor, and the peers, each started the same way.
 
 use crate::{Outcome, SERVER_NS};
+use kpc_benches::processors::Side;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -59,8 +60,9 @@ pub(crate) struct Usage {
 }
 
 impl Server {
-    /// Starts it in its namespace; `None` if the program is not here.
-    pub(crate) fn start(kind: Kind, address: SocketAddr, root: &Path) -> Outcome<Option<Self>> {
+    /// Starts it in its namespace; `None` if the program is not here. In a crowd of clients, peers that share the work
+    /// among processes or threads have all processors.
+    pub(crate) fn start(kind: Kind, address: SocketAddr, root: &Path, crowd: bool) -> Outcome<Option<Self>> {
         let myself = std::env::current_exe().map_err(|error| error.to_string())?;
         let (program, arguments): (PathBuf, Vec<String>) = match kind {
             Kind::Ours => (myself, vec!["serve".into(), address.to_string(), root.display().to_string()]),
@@ -111,7 +113,11 @@ impl Server {
             command.env("LD_LIBRARY_PATH", paths);
         }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = command.spawn().map_err(|error| error.to_string())?;
+        let child = match kind {
+            Kind::Hpa | Kind::Atftpd if crowd => command.spawn(),
+            _ => Side::Server.run(|| command.spawn()),
+        };
+        let mut child = child.map_err(|error| error.to_string())?;
         let deadline = Instant::now() + Duration::from_secs(5);
         while !crate::net::listens(address.port())? {
             if Instant::now() > deadline || !matches!(child.try_wait(), Ok(None)) {

@@ -1,5 +1,6 @@
 //! One client: octets per second, CPU, system calls.
 
+use crate::load::Job;
 use crate::server::Kind;
 use crate::{Bench, MIB, Numbers, Outcome, client, verdict, verdict_least};
 use std::process::{Command, Stdio};
@@ -51,9 +52,6 @@ impl Bench {
                     Kind::Floor => {
                         let ratio = ours.rates.over(&it.rates).median();
                         verdict_least("throughput over the floor's", ratio, 0.9);
-                        if window >= 16 {
-                            verdict("CPU seconds per GiB", ours.cpu.median(), 0.5);
-                        }
                     }
                     Kind::Rendered => {
                         let ratio = it.rates.over(&ours.rates).median();
@@ -61,6 +59,35 @@ impl Bench {
                     }
                     _ => {}
                 }
+            }
+            if window >= 16 {
+                self.cpu(window)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// CPU seconds per GiB of a server that wakes nobody on another processor.
+    fn cpu(&self, window: u16) -> Outcome<()> {
+        const OCTETS: u64 = 64 * MIB;
+        let mut all = [Kind::Ours, Kind::Floor].map(|kind| (kind, Numbers::default()));
+        for _ in 0..self.pairs {
+            for (kind, cpu) in &mut all {
+                let Some(server) = self.start(*kind) else { continue };
+                let before = server.usage().cpu;
+                client(&["load".into()], &Job { beside: true, ..Self::job(OCTETS, window, 1) })?;
+                cpu.0.push((server.usage().cpu - before) * GIB / OCTETS as f64);
+            }
+            all.reverse();
+        }
+        for (kind, cpu) in &all {
+            println!(
+                "  W{window:<3} {:<11} {} s/GiB on one processor with its client",
+                kind.name(),
+                cpu.spread()
+            );
+            if *kind == Kind::Ours {
+                verdict("CPU seconds per GiB", cpu.median(), 0.5);
             }
         }
         Ok(())
