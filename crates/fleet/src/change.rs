@@ -2,6 +2,7 @@
 
 use crate::command::{CommandOutcome, Refusal};
 use crate::fleet::Fleet;
+use crate::host_keys;
 use crate::identity::{Mac, MachineId, OrderId};
 use crate::machine::{Bmc, Lifecycle, MAX_MACS};
 use crate::order::OrderState;
@@ -21,6 +22,7 @@ impl Fleet {
                 "conflict resolved; its UUID and serial will be learned again"
             }
             (_, Some(_)) => "its BMC is its own",
+            (_, None) if host_keys::accept(&mut machine) => "its SSH host keys are those that it shows",
             (_, None) if machine.uuid.is_some() => {
                 machine.uuid = None;
                 "its UUID will be learned again"

@@ -67,7 +67,7 @@ pub enum Command {
     /// After looking: thaws a frozen order, or gives a failed one again.
     Retry(Selector),
     /// Says that the evidence is right: takes the conflict away and what it contradicted with it (UUID and serial),
-    /// or the doubt about a BMC, or a UUID that sightings contradict.
+    /// or the doubt about a BMC, or other SSH host keys than recorded, or a UUID that sightings contradict.
     Resolve(Selector),
     /// Takes machines out of service.
     Retire(Selector),
@@ -324,6 +324,7 @@ impl Fleet {
             conflict: None,
             address: None,
             facts: crate::machine::Facts::default(),
+            host_keys: None,
             registered_at: None,
             key: None,
             attempts: 0,

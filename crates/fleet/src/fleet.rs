@@ -39,6 +39,8 @@ pub(crate) enum AlarmKind {
     Bmc,
     /// A registration contradicts the record.
     Registration,
+    /// A registration with other SSH host keys.
+    HostKey,
 }
 
 /// What a timer belongs to.

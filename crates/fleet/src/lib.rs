@@ -9,6 +9,7 @@ pub mod config;
 pub mod decide;
 mod fleet;
 pub mod grant;
+mod host_keys;
 #[cfg(feature = "http")]
 pub mod http;
 pub mod identity;

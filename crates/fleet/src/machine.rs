@@ -167,6 +167,9 @@ pub struct Machine {
     /// What the registered system said.
     #[serde(default)]
     pub facts: Facts,
+    /// What is known of its SSH host keys beside `facts`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) host_keys: Option<Box<crate::host_keys::HostKeys>>,
     /// When it last registered.
     #[serde(default)]
     pub registered_at: Option<Timestamp>,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::attempt::Phase;
 use crate::fleet::{AlarmKind, Fleet};
+use crate::host_keys::{self, Verdict};
 use crate::identity::{ClaimSecret, Mac, MachineId, ParseError, Uuid, hex};
 use crate::identity::{is_telling_serial, serials_contradict};
 use crate::machine::{Disk, Facts, Interface, Lifecycle, Machine};
@@ -94,7 +95,8 @@ pub enum RegisterRefused {
 }
 
 impl Fleet {
-    /// Registers the running system of a machine. Saying it again changes its address and nothing else.
+    /// Registers the running system of a machine. Saying it again changes its address and nothing else; other SSH host
+    /// keys than before are an alarm, unless they are those of a new installation.
     ///
     /// # Errors
     /// [`RegisterRefused`]; a contradiction also puts the machine into conflict.
@@ -120,6 +122,7 @@ impl Fleet {
             machine = self.machines.get(&id).cloned().unwrap_or(machine);
         }
         self.keep_live_claim(id);
+        let host_keys_alarm = self.host_keys(&mut machine, registration, &mut facts);
         let again = machine.lifecycle == Lifecycle::Registered;
         let address = registration.address(&machine);
         let news = !again || machine.address != address;
@@ -143,7 +146,26 @@ impl Fleet {
         if news {
             self.event(Some(id), EventKind::Registered { address });
         }
+        if let Some(why) = host_keys_alarm {
+            self.alarm(now, id, AlarmKind::HostKey, why);
+        }
         Ok(Registered { machine: id, name, again })
+    }
+
+    /// Leaves in `facts` the SSH host keys that count, and with the machine those that wait for a person; returns what
+    /// the alarm says, where it is one.
+    fn host_keys(
+        &self,
+        machine: &mut Machine,
+        registration: &Registration,
+        facts: &mut Facts,
+    ) -> Option<String> {
+        let order = self.latest_order(machine.id).filter(|_| registration.claim.is_some());
+        let boot = order.map(|order| (order.id, (order.role == Role::Live).then_some(machine.attempts)));
+        let verdict = host_keys::take(machine, &facts.ssh_host_keys, boot);
+        facts.ssh_host_keys.clone_from(&machine.facts.ssh_host_keys);
+        let why = host_keys::words(machine).filter(|_| verdict == Verdict::Other);
+        why.map(|why| format!("{}: {why}", machine.name))
     }
 
     /// A live system that has registered keeps its claim until its next boot, to say where it is.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::attempt::Phase;
 use crate::fleet::Fleet;
+use crate::host_keys;
 use crate::identity::{Mac, MachineId, OrderId, Uuid};
 use crate::machine::{Lifecycle, Machine};
 use crate::order::{Order, OrderState, Role};
@@ -137,6 +138,9 @@ impl Fleet {
         }
         if machine.bmc_doubt.is_some() {
             return machine.bmc_doubt.clone();
+        }
+        if let Some(why) = host_keys::words(machine) {
+            return Some(why);
         }
         let order = self.latest_order(id);
         let by_order = order.and_then(|order| match (&order.frozen, &order.state) {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Include, group_vars, groups_of, text, vars_of};
 use crate::fleet::Fleet;
+use crate::host_keys::host_key;
 use crate::machine::Machine;
 
 /// A static inventory (`--static`): the YAML form of Ansible's own, written as JSON, which YAML reads. Sorted;
@@ -29,7 +30,8 @@ pub fn static_text(fleet: &Fleet, include: Include) -> String {
 }
 
 /// Lines for `known_hosts` (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"): each registered machine's name and address
-/// with each host key that it showed. What is no key of a known type is left out.
+/// with each host key that it showed; while it shows others, those that it showed before. What is no key of a known type
+/// is left out.
 pub fn known_hosts(fleet: &Fleet, include: Include) -> String {
     let mut out = String::new();
     for machine in sorted(fleet, include) {
@@ -39,16 +41,6 @@ pub fn known_hosts(fleet: &Fleet, include: Include) -> String {
         }
     }
     out
-}
-
-/// `type base64` of a host key in `authorized_keys` form, its comment left out.
-fn host_key(line: &str) -> Option<String> {
-    const TYPES: [&str; 5] =
-        ["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa"];
-    let mut words = line.split_ascii_whitespace();
-    let (kind, key) = (words.next().filter(|kind| TYPES.contains(kind))?, words.next()?);
-    let base64 = key.len() >= 32 && key.chars().all(|c| c.is_ascii_alphanumeric() || "+/=".contains(c));
-    base64.then(|| format!("{kind} {key}"))
 }
 
 /// Whose configuration reservations are printed for.
