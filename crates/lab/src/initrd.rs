@@ -1,14 +1,12 @@
 //! The initrd of the lab: busybox, the network cards' modules, the agent and a script that starts it. Called by
 //! `Lab::up`. Not compressed: under translation unpacking costs more than carrying.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use crate::cpio::Archive;
 use crate::error::{LabError, Result};
+use crate::modules::{ModuleIndex, Resolved};
 use crate::parts::Parts;
-use crate::process::run;
 
 /// What the machines' network cards need; their dependencies are read from the modules themselves.
 const MODULES: [&str; 3] = ["e1000", "virtio_pci", "virtio_net"];
@@ -140,12 +138,12 @@ pub fn build(parts: &Parts, system: System) -> Result<Vec<u8>> {
     }
     archive.file("bin/kpc-agent", 0o755, &read(&parts.agent)?);
     let index = ModuleIndex::read(&parts.modules)?;
-    let mut order = Vec::new();
+    let mut order = Resolved::default();
     for module in MODULES.iter().chain(more) {
-        index.resolve(module, &mut order)?;
+        order.add(&index, module)?;
     }
     let mut names = String::new();
-    for module in &order {
+    for module in &order.modules {
         archive.file(&format!("lib/modules/{}.ko", module.name), 0o644, &module.contents);
         names.push_str(&module.name);
         names.push_str(".ko\n");
@@ -156,97 +154,4 @@ pub fn build(parts: &Parts, system: System) -> Result<Vec<u8>> {
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(LabError::io(format!("read {}", path.display())))
-}
-
-struct Module {
-    name: String,
-    contents: Vec<u8>,
-}
-
-/// The modules of a kernel by name. An unpacked package has no `modules.dep`, so each module's own list is read.
-struct ModuleIndex {
-    dir: PathBuf,
-    paths: BTreeMap<String, PathBuf>,
-}
-
-impl ModuleIndex {
-    fn read(dir: &Path) -> Result<Self> {
-        let (mut paths, mut dirs) = (BTreeMap::new(), vec![dir.join("kernel")]);
-        while let Some(dir) = dirs.pop() {
-            let entries = std::fs::read_dir(&dir).map_err(LabError::io(format!("read {}", dir.display())))?;
-            for entry in entries.filter_map(Result::ok) {
-                let path = entry.path();
-                if path.is_dir() {
-                    dirs.push(path);
-                } else if let Some((name, _)) =
-                    entry.file_name().to_str().and_then(|name| name.split_once(".ko"))
-                {
-                    paths.insert(name.replace('-', "_"), path);
-                }
-            }
-        }
-        Ok(Self { dir: dir.to_owned(), paths })
-    }
-
-    /// Appends `name` after everything it depends on.
-    fn resolve(&self, name: &str, order: &mut Vec<Module>) -> Result<()> {
-        if order.iter().any(|module| module.name == name) {
-            return Ok(());
-        }
-        let Some(path) = self.paths.get(name) else {
-            return Err(LabError::Missing {
-                what: format!("the kernel module {name}"),
-                path: self.dir.clone(),
-                remedy: "cargo xtask deps",
-            });
-        };
-        let contents = contents(path)?;
-        for dependency in dependencies(&contents) {
-            self.resolve(&dependency, order)?;
-        }
-        order.push(Module { name: name.to_owned(), contents });
-        Ok(())
-    }
-}
-
-/// A module's octets; newer distributions compress them.
-fn contents(path: &Path) -> Result<Vec<u8>> {
-    let program = match path.extension().and_then(|extension| extension.to_str()) {
-        Some("xz") => "xz",
-        Some("zst") => "zstd",
-        _ => return read(path),
-    };
-    let copy = std::env::temp_dir().join(format!("kpc-lab-module-{}", std::process::id()));
-    let shell = format!("{program} -dc \"$1\" > \"$2\"");
-    run(Command::new("sh").arg("-c").arg(shell).arg("sh").arg(path).arg(&copy))?;
-    let contents = read(&copy);
-    let _ = std::fs::remove_file(&copy); // a left-over in the temporary directory harms nobody
-    contents
-}
-
-/// The names in a module's `depends=` entry (section .modinfo: strings that end in NUL).
-fn dependencies(module: &[u8]) -> Vec<String> {
-    let key = b"\0depends=";
-    let Some(at) = module.windows(key.len()).position(|window| window == key) else {
-        return Vec::new();
-    };
-    let list = module.get(at + key.len()..).unwrap_or_default();
-    let list = list.split(|octet| *octet == 0).next().unwrap_or_default();
-    let list = String::from_utf8_lossy(list);
-    list.split(',').filter(|name| !name.is_empty()).map(|name| name.replace('-', "_")).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_module_names_what_it_depends_on() {
-        assert_eq!(
-            dependencies(b"\x7fELF..\0license=GPL\0depends=net-failover,virtio\0x=y\0"),
-            ["net_failover", "virtio"]
-        );
-        assert!(dependencies(b"license=GPL\0depends=\0").is_empty());
-        assert!(dependencies(b"").is_empty());
-    }
 }

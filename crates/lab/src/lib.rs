@@ -13,6 +13,7 @@ pub mod kvm;
 pub mod lease_server;
 pub mod machine;
 pub mod medium;
+pub mod modules;
 pub mod namespace;
 pub mod network;
 pub mod parts;

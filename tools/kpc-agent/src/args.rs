@@ -14,9 +14,14 @@ Role install: it reports disks, BMC and SMBIOS, chooses the disk by the order's 
 asks for the one grant, writes the image, hands over user data and reboots.
 `kpc-agent register` is for the installed system: at every boot it tells the server
 where it is, with the key that the installation left on the disk.
+`kpc-agent grant` and `kpc-agent installed` are for the scripts of a distribution's
+own installer: before it writes, and after.
 
 Usage: kpc-agent [OPTIONS]
        kpc-agent register [OPTIONS]
+       kpc-agent grant [OPTIONS]        asks for the one disk, leaves its name in /tmp/kpc-disk
+       kpc-agent installed [OPTIONS]    --root names the installed system: tells the server,
+                                        leaves there what the system registers with
 
 Options:
       --cmdline FILE   read the parameters from FILE [default: /proc/cmdline]
@@ -56,6 +61,10 @@ pub(crate) enum Command {
     Run(Args),
     /// Tell the server where the installed system is.
     Register(Args),
+    /// Ask for the grant, before a distribution's own installer writes.
+    Grant(Args),
+    /// Tell the server that it has written.
+    Installed(Args),
     /// Print a text and end.
     Say(String),
 }
@@ -84,7 +93,7 @@ impl Args {
         let places = Places { sys: "/sys".into(), dev: "/dev".into() };
         let mut args = Self { cmdline, root, once: false, from: None, places, form: Form::default() };
         let mut words = words.peekable();
-        let registers = words.next_if(|word| word == "register").is_some();
+        let verb = words.next_if(|word| ["register", "grant", "installed"].contains(&word.as_str()));
         while let Some(word) = words.next() {
             let (name, given) = match word.split_once('=') {
                 Some((name, value)) if name.starts_with("--") => (name.to_owned(), Some(value.to_owned())),
@@ -125,7 +134,12 @@ impl Args {
                 _ => return Err(format!("unknown option {word}; see --help")),
             }
         }
-        Ok(if registers { Command::Register(args) } else { Command::Run(args) })
+        Ok(match verb.as_deref() {
+            Some("register") => Command::Register(args),
+            Some("grant") => Command::Grant(args),
+            Some("installed") => Command::Installed(args),
+            _ => Command::Run(args),
+        })
     }
 }
 
@@ -151,5 +165,8 @@ mod tests {
         let Ok(Command::Register(args)) = parse("register --once --from /a") else { panic!() };
         assert_eq!((args.once, args.from), (true, Some("/a".into())));
         assert!(parse("--once register").is_err());
+        assert!(matches!(parse("grant --log-level warn"), Ok(Command::Grant(_))));
+        let Ok(Command::Installed(args)) = parse("installed --root /target") else { panic!() };
+        assert_eq!(args.root, PathBuf::from("/target"));
     }
 }

@@ -25,6 +25,8 @@ fn main() -> ExitCode {
             console::start(args.form);
             register::run(&args)
         }
+        Ok(args::Command::Grant(args)) => by_installer(&args, install::grant),
+        Ok(args::Command::Installed(args)) => by_installer(&args, install::installed),
         Ok(args::Command::Say(text)) => {
             console::print(&text);
             ExitCode::SUCCESS
@@ -34,4 +36,11 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// A step of a distribution's own installer, under the claim of this boot.
+fn by_installer(args: &args::Args, step: fn(&args::Args, &parameters::Parameters) -> ExitCode) -> ExitCode {
+    console::start(args.form);
+    let line = std::fs::read_to_string(&args.cmdline).unwrap_or_default();
+    step(args, &parameters::Parameters::parse(&line))
 }

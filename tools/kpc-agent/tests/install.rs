@@ -227,6 +227,16 @@ impl Machine {
         agent.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
+    /// A step of a distribution's own installer.
+    fn step(&self, server: &Server, words: &[&str]) -> Output {
+        let line = format!("auto=true kpc.server={} kpc.claim={}", server.url, server.claim);
+        fs::write(self.path("cmdline"), line).unwrap();
+        let mut agent = Command::new(env!("CARGO_BIN_EXE_kpc-agent"));
+        agent.args(words).arg("--cmdline").arg(self.path("cmdline"));
+        agent.arg("--sys").arg(self.path("sys")).arg("--dev").arg(self.path("dev"));
+        agent.output().unwrap()
+    }
+
     fn install(&self, server: &Server) -> Output {
         self.spawn(server).wait_with_output().unwrap()
     }
@@ -420,4 +430,48 @@ fn the_installed_system_registers_by_claim_then_by_key() {
     let output = register();
     assert!(output.status.success() && said(&output).contains("by the key alone"), "{}", said(&output));
     assert!(server.bodies("/v1/register").last().unwrap().get("claim").is_none());
+}
+
+/// A preseed, kickstart or autoinstall file asks for the grant before its installer writes, and tells after it.
+#[test]
+fn an_installer_of_a_distribution_asks_and_tells() {
+    let server = Server::start(served(image(), "raw"));
+    let machine = Machine::new(&[("vda", SERIAL, b"")]);
+    let (root, target) = (machine.path("root"), machine.path("target"));
+    let root = root.to_str().unwrap();
+    let asked = machine.step(&server, &["grant", "--root", root]);
+    assert!(asked.status.success(), "{}", said(&asked));
+    let named = fs::read_to_string(machine.path("root/tmp/kpc-disk")).unwrap();
+    assert_eq!(named.trim(), machine.path("dev/vda").to_str().unwrap());
+    assert_eq!((server.order_state().as_str(), machine.disk("vda")), ("granted", vec![0; DISK]));
+    // Once: a second run of the installer is not let write.
+    assert!(!machine.step(&server, &["grant", "--root", root]).status.success());
+    assert_eq!(server.order_state(), "failed");
+
+    let server = Server::start(served(image(), "raw"));
+    let machine = Machine::new(&[("vda", SERIAL, b"")]);
+    assert!(machine.step(&server, &["grant", "--root", root]).status.success());
+    let told = machine.step(&server, &["installed", "--root", target.to_str().unwrap()]);
+    assert!(told.status.success(), "{}", said(&told));
+    assert_eq!(server.order_state(), "done");
+    let credentials = target.join("etc/kpc/kpc.json");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&credentials).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    assert!(target.join("etc/systemd/system/multi-user.target.wants/kpc-register.service").is_symlink());
+    let mut system = Command::new(target.join("usr/local/bin/kpc-agent"));
+    let output =
+        system.args(["register", "--from"]).arg(credentials).arg("--sys").arg(machine.path("sys")).output();
+    let output = output.unwrap();
+    assert!(output.status.success() && said(&output).contains("registered as kpc-01"), "{}", said(&output));
+}
+
+/// Two disks and no word which: nothing is granted, and the order ends with the question.
+#[test]
+fn an_installer_never_guesses_a_disk() {
+    let server = Server::start(served(image(), "raw"));
+    let machine = Machine::new(&[("vda", SERIAL, b""), ("vdb", "S-2", b"")]);
+    let asked = machine.step(&server, &["grant", "--root", machine.path("root").to_str().unwrap()]);
+    assert!(!asked.status.success());
+    assert_eq!((server.order_state().as_str(), server.bodies("/v1/grant").len()), ("failed", 0));
+    assert!(!machine.path("root/tmp/kpc-disk").exists());
 }

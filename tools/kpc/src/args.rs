@@ -519,6 +519,10 @@ pub(crate) struct LabUp {
     /// Leave the machines powered off.
     #[arg(long)]
     pub(crate) no_provision: bool,
+    /// The rack alone: no server runs on the deploy host, which is bare for `kpc init`. The BMCs' login is `admin` with
+    /// the password in the lab's file bmc-password.
+    #[arg(long, requires = "exec", requires = "once", conflicts_with_all = ["no_vm", "install", "no_provision"])]
+    pub(crate) no_serve: bool,
     /// End when all machines are registered (exit 0) or one has failed (exit 1).
     #[arg(long)]
     pub(crate) once: bool,
@@ -532,7 +536,8 @@ pub(crate) struct LabUp {
     #[arg(long, default_value_t = 0, value_name = "PORT")]
     pub(crate) port: u16,
     /// With --once: run this shell command inside the lab's deploy host when all machines are registered, with
-    /// --no-provision at once, and end as it ends. It finds KPC_SOCKET, KPC_LAB_DIR and KPC_SERVE_PID set.
+    /// --no-provision or --no-serve at once, and end as it ends. It finds KPC_LAB_DIR set, and where a server runs
+    /// KPC_SOCKET and KPC_SERVE_PID.
     #[arg(long, value_name = "COMMAND")]
     pub(crate) exec: Option<String>,
 }

@@ -104,6 +104,7 @@ fn inner_words(arguments: &LabUp, directory: &Path) -> Vec<OsString> {
         (arguments.no_vm, "--no-vm"),
         (arguments.install, "--install"),
         (arguments.no_provision, "--no-provision"),
+        (arguments.no_serve, "--no-serve"),
         (arguments.once, "--once"),
     ] {
         if set {
@@ -197,6 +198,10 @@ async fn run(
     let mut password = crate::serve::random_hex()?;
     password.truncate(20);
     let _bmcs = lab::bmc::Bmcs::start(lab, BMC_USER, &password).map_err(|error| error.to_string())?;
+    if let (true, Some(command)) = (arguments.no_serve, &arguments.exec) {
+        write_secret(&arguments.dir, &password).map_err(|error| error.to_string())?;
+        return execute(lab, command, None);
+    }
     let config = write_files(lab, &arguments.dir, &password).map_err(|error| error.to_string())?;
     let server = start_server(lab, page, &config, &arguments.dir)?;
     let client = Client::new(socket);
@@ -232,7 +237,7 @@ async fn run(
         };
     }
     if let (Some(command), true) = (&arguments.exec, arguments.no_provision) {
-        return execute(lab, command, socket, server);
+        return execute(lab, command, Some((socket, server)));
     }
     let code = tokio::select! {
         watched = verbs::watch(&client, Ending::WhenDone, &[]) => watched?,
@@ -248,7 +253,7 @@ async fn run(
     }
     consoles_catch_up(lab).await;
     match &arguments.exec {
-        Some(command) => execute(lab, command, socket, server),
+        Some(command) => execute(lab, command, Some((socket, server))),
         None => Ok(code),
     }
 }
@@ -268,18 +273,14 @@ async fn consoles_catch_up(lab: &Lab) {
     }
 }
 
-/// Runs a shell command on the deploy host.
-fn execute(lab: &Lab, command: &str, socket: &Path, server: u32) -> Verdict {
-    let status = lab
-        .network()
-        .deploy
-        .command("sh")
-        .args(["-c", command])
-        .env("KPC_SOCKET", socket)
-        .env("KPC_LAB_DIR", lab.dir())
-        .env("KPC_SERVE_PID", server.to_string())
-        .status()
-        .map_err(|error| format!("sh: {error}"))?;
+/// Runs a shell command on the deploy host; `server` is the socket and the process of the one that runs there.
+fn execute(lab: &Lab, command: &str, server: Option<(&Path, u32)>) -> Verdict {
+    let mut shell = lab.network().deploy.command("sh");
+    shell.args(["-c", command]).env("KPC_LAB_DIR", lab.dir()).env_remove("KPC_SOCKET");
+    if let Some((socket, process)) = server {
+        shell.env("KPC_SOCKET", socket).env("KPC_SERVE_PID", process.to_string());
+    }
+    let status = shell.status().map_err(|error| format!("sh: {error}"))?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }
 
@@ -342,6 +343,16 @@ fn forget(directory: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// The BMCs' password, for this account alone.
+fn write_secret(directory: &Path, password: &str) -> std::io::Result<PathBuf> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let secret = directory.join("bmc-password");
+    let _ = std::fs::remove_file(&secret);
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&secret)?;
+    std::io::Write::write_all(&mut file, password.as_bytes())?;
+    Ok(secret)
+}
+
 /// The server's configuration and the BMCs' password.
 fn write_config(
     directory: &Path,
@@ -350,11 +361,7 @@ fn write_config(
     assets: &Path,
     password: &str,
 ) -> std::io::Result<PathBuf> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let secret = directory.join("bmc-password");
-    let _ = std::fs::remove_file(&secret);
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&secret)?;
-    std::io::Write::write_all(&mut file, password.as_bytes())?;
+    let secret = write_secret(directory, password)?;
     let config = directory.join("kpc.toml");
     let user = if has_every_account() && is_open_to_others(directory) { "nobody" } else { "root" };
     let installs = match std::fs::read(assets.join(disk_image::ASSET)) {

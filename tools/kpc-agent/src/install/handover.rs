@@ -19,6 +19,10 @@ const VOLUME: u64 = 8 << 20;
 pub(crate) const LABELS: [&str; 2] = ["CIDATA", "KPC"];
 /// The file that the registration reads.
 pub(crate) const CREDENTIALS: &str = "kpc.json";
+/// This program itself, for the installed system's unit to register with.
+pub(crate) const PROGRAM: &str = "kpc-agent";
+/// What the volume's tables and small files take at most.
+const TABLES: u64 = 1 << 20;
 /// Labels of filesystems that Ignition's images read a config from, and its place there: Fedora CoreOS and its kin
 /// (`/boot/ignition/config.ign`), Flatcar (`oem:///config.ign`).
 const IGNITION: [(&str, &str); 2] = [("boot", "ignition/config.ign"), ("OEM", "config.ign")];
@@ -28,6 +32,21 @@ const TICK: Duration = Duration::from_millis(50);
 
 /// Files by name.
 pub(crate) type Files<'a> = [(&'a str, &'a [u8])];
+
+/// The octets of this program where they go on the volume beside `user_data` octets; nothing where they do not, and an
+/// image has to bring the program itself then.
+pub(crate) fn own_program(user_data: usize) -> Vec<u8> {
+    let place = Path::new("/proc/self/exe");
+    let size = fs::metadata(place).map_or(u64::MAX, |metadata| metadata.len());
+    if size.saturating_add(user_data as u64) > VOLUME - TABLES {
+        warn("kpc-agent does not fit on the volume: the image has to bring it");
+        return Vec::new();
+    }
+    fs::read(place).unwrap_or_else(|error| {
+        warn(format!("read {}: {error}; the image has to bring kpc-agent", place.display()));
+        Vec::new()
+    })
+}
 
 /// Whether there will be room for the volume on a disk of `size` octets that starts with `head`: asked before anything
 /// is written.
@@ -63,7 +82,17 @@ pub(crate) fn volume(
         None => table.add(&blocks, size, VOLUME, label, random).map_err(|error| error.to_string())?,
     };
     let [a, b, c, d, ..] = random;
-    let octets = fat::format(partition.length, label, u32::from_le_bytes([a, b, c, d]), files);
+    let format =
+        |files: &Files<'_>| fat::format(partition.length, label, u32::from_le_bytes([a, b, c, d]), files);
+    let octets = format(files).or_else(|error| {
+        // A volume that the image brought may be small.
+        let small: Vec<_> = files.iter().copied().filter(|(name, _)| *name != PROGRAM).collect();
+        if small.len() == files.len() {
+            return Err(error);
+        }
+        warn(format!("{error}; the image has to bring kpc-agent"));
+        format(&small)
+    });
     let octets = octets.map_err(|error| error.to_string())?;
     // The table last: what it names is whole.
     file.write_all_at(&octets, partition.offset).map_err(failed)?;

@@ -6,6 +6,7 @@ mod clock;
 mod disks;
 mod handover;
 mod image;
+mod installer;
 mod order;
 mod rule;
 
@@ -31,6 +32,7 @@ use rule::Disk;
 
 pub(crate) use disks::Places;
 pub(crate) use handover::find_credentials;
+pub(crate) use installer::{grant, installed};
 
 /// User data at most: it goes into a volume of 8 MiB.
 const LARGEST: u64 = 4 << 20;
@@ -227,19 +229,28 @@ fn hand_over(
     let credentials =
         json!({ "server": server.url, "claim": server.claim, "key": key, "image": order.sha256 }).to_string();
     let credentials: (&str, &[u8]) = (handover::CREDENTIALS, credentials.as_bytes());
+    let program = handover::own_program(user_data.len());
+    let program: (&str, &[u8]) = (handover::PROGRAM, &program);
     let [for_cloud_init, plain] = handover::LABELS;
     let node = args.places.dev.join(&chosen.name);
     let unique = random::<16>()?;
-    let put =
-        |label, files: &handover::Files<'_>| handover::volume(&node, chosen.octets, label, unique, files);
+    let put = |label, files: &handover::Files<'_>| {
+        let files: Vec<_> = files
+            .iter()
+            .copied()
+            .filter(|(name, octets)| *name != handover::PROGRAM || !octets.is_empty())
+            .collect();
+        handover::volume(&node, chosen.octets, label, unique, &files)
+    };
     match &order.user_data {
-        UserData::Nothing => put(plain, &[credentials]).map(drop),
+        UserData::Nothing => put(plain, &[credentials, program]).map(drop),
         UserData::NoCloud { meta_data, .. } => {
-            put(for_cloud_init, &[("meta-data", meta_data.as_bytes()), ("user-data", user_data), credentials])
-                .map(drop)
+            let for_it =
+                [("meta-data", meta_data.as_bytes()), ("user-data", user_data), credentials, program];
+            put(for_cloud_init, &for_it).map(drop)
         }
         UserData::Ignition { .. } => {
-            put(plain, &[credentials])?;
+            put(plain, &[credentials, program])?;
             handover::ignition(&args.places, &chosen.name, chosen.octets, user_data)
         }
     }

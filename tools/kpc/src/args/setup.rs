@@ -39,7 +39,7 @@ pub(crate) struct Init {
     /// Where iPXE's loaders are (Debian's package ipxe).
     #[arg(long, default_value = "/usr/lib/ipxe", value_name = "DIR")]
     pub(crate) loaders: PathBuf,
-    /// Where the installing system's vmlinuz and initrd.img are.
+    /// Where the installing system's vmlinuz and initrd.img are, ready made; else they are made of this host's kernel.
     #[arg(long, default_value = "/usr/lib/kpc/agent", value_name = "DIR")]
     pub(crate) agent: PathBuf,
     /// Take over a KPC checkout: its profiles and templates; its groups become roles.
@@ -82,6 +82,8 @@ Examples:
   kpc assets add debian trixie --key site.asc       Debian's cloud image has no signature of its own: sums signed here
   kpc assets add debian --from /media/images        the same from a folder, without a network
   kpc assets add my-image --url http://mirror/images/ --file node.raw.zst --key site.asc
+  kpc assets add agent                              the system that installs machines, made of this host's own kernel,
+                                                    busybox-static and kpc-agent; `kpc init` does it the first time
 
 A download that was cut goes on where it stopped. What does not verify is never served.
 ";
@@ -90,7 +92,7 @@ A download that was cut goes on where it stopped. What does not verify is never 
 #[derive(Debug, Args)]
 #[command(after_help = ADD_EXAMPLES)]
 pub(crate) struct AssetsAdd {
-    /// What: debian, flatcar, or any name with --file.
+    /// What: debian, flatcar, agent, or any name with --file.
     pub(crate) name: String,
     /// Which: trixie, stable, ….
     pub(crate) channel: Option<String>,

@@ -11,7 +11,7 @@ pub(crate) const IMAGE: &str = "image";
 
 /// One asset: an operating system's files.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub(super) struct Manifest {
+pub(crate) struct Manifest {
     pub(super) name: String,
     #[serde(default)]
     pub(super) channel: Option<String>,
@@ -24,11 +24,11 @@ pub(super) struct Manifest {
 
 /// One file.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     pub(super) name: String,
     pub(super) octets: u64,
     pub(super) sha256: String,
-    /// Fingerprint of the key; `None`: nobody, and that was allowed.
+    /// Fingerprint of the key, or the words that this host made it; `None`: nobody, and that was allowed.
     pub(super) signed_by: Option<String>,
 }
 

@@ -1,6 +1,7 @@
 //! `kpc assets`: images for the machines. A file is fetched beside the assets folder, and comes into it only after its
 //! signature and digest were checked; a download that was cut goes on where it stopped.
 
+pub(crate) mod agent;
 mod fetch;
 mod known;
 mod manifest;
@@ -57,6 +58,9 @@ impl Places {
 pub(crate) fn assets(common: &Common, verb: &Assets) -> Result<u8, Failure> {
     let places = Places::of(common)?;
     match verb {
+        Assets::Add(add) if add.name == agent::NAME && add.from.is_none() && add.url.is_none() => {
+            Ok(make_agent(&places, add)?)
+        }
         Assets::Add(add) => {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -67,6 +71,24 @@ pub(crate) fn assets(common: &Common, verb: &Assets) -> Result<u8, Failure> {
         Assets::List(listing) => list(&places, listing.json).map_err(Failure::Other),
         Assets::Verify(verify) => check(&places, verify).map_err(Failure::Other),
     }
+}
+
+/// The system that installs machines, from this host's own parts.
+fn make_agent(places: &Places, add: &AssetsAdd) -> Result<u8, String> {
+    let made = agent::make(&agent::Host::here(), &places.assets, &places.incoming)?;
+    if add.json {
+        say(serde_json::to_string_pretty(&made.manifest).map_err(|error| error.to_string())?)?;
+        return Ok(0);
+    }
+    for entry in &made.manifest.files {
+        let what = match entry.name.as_str() {
+            "vmlinuz" => format!("linux {}", made.kernel),
+            "initrd.img" => format!("{} drivers and kpc-agent", made.modules),
+            _ => "for distributions' own installers".to_owned(),
+        };
+        say(format_args!("  {:<52} {:>9}  {what}", format!("agent  {}", entry.name), size(entry.octets)))?;
+    }
+    Ok(0)
 }
 
 async fn bring(places: &Places, add: &AssetsAdd) -> Result<u8, String> {

@@ -126,7 +126,7 @@ fn assets(config: &Config) -> Result<String, String> {
     let kernel = folder.join("agent/vmlinuz");
     if !config.install.is_empty() && !kernel.is_file() {
         return Err(format!(
-            "{} is missing: nothing can be installed; `kpc init` copies the agent's boot files",
+            "{} is missing: nothing can be installed; `kpc assets add agent` makes it of this host's kernel",
             kernel.display()
         ));
     }

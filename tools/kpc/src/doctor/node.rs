@@ -69,29 +69,20 @@ pub(super) fn checks(system: &System) -> Vec<Check> {
     vec![
         Check::of("os", os(system)),
         Check::of(
-            "systemd",
-            if system.systemd {
-                Ok("is process 1".into())
-            } else {
-                Err("is not process 1: services cannot be managed".into())
-            },
-        ),
-        Check::of(
             "ntp",
             system
                 .ntp
                 .clone()
                 .map_err(|why| format!("{why}: apt install chrony, and wait for the first sync")),
         ),
+        Check::of("interface", system.interface.clone().map(|interface| interface.to_string())),
         Check::of(
-            "python sdk",
-            at_least(&system.sdk, [3, 4, 1]).map_err(|why| {
-                format!("python3 with docker ≥ 3.4.1: {why}; kolla-ansible bootstrap-servers installs it")
-            }),
-        ),
-        Check::of(
-            "python dbus",
-            system.dbus.clone().map_err(|why| format!("{why}: apt install python3-dbus")),
+            "systemd",
+            if system.systemd {
+                Ok("is process 1".into())
+            } else {
+                Err("is not process 1: services cannot be managed".into())
+            },
         ),
         Check::of(
             "docker",
@@ -107,7 +98,16 @@ pub(super) fn checks(system: &System) -> Vec<Check> {
                 Ok("does not run".into())
             },
         ),
-        Check::of("interface", system.interface.clone().map(|interface| interface.to_string())),
+        Check::of(
+            "python sdk",
+            at_least(&system.sdk, [3, 4, 1]).map_err(|why| {
+                format!("python3 with docker ≥ 3.4.1: {why}; kolla-ansible bootstrap-servers installs it")
+            }),
+        ),
+        Check::of(
+            "python dbus",
+            system.dbus.clone().map_err(|why| format!("{why}: apt install python3-dbus")),
+        ),
         Check::of("hostname", hostname(system)),
     ]
 }

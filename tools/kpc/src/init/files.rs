@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::Plan;
 use super::ssh::Key;
-use crate::Failure;
 use crate::args::Init;
+use crate::{Failure, assets};
 
 /// What became of a file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -42,11 +42,14 @@ pub(crate) struct Written {
     pub(crate) path: PathBuf,
     /// New or kept.
     pub(crate) what: What,
+    /// Of what it was made, or what would bring it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) note: Option<String>,
 }
 
 impl Written {
     pub(super) fn kept(path: PathBuf) -> Self {
-        Self { path, what: What::Kept }
+        Self { path, what: What::Kept, note: None }
     }
 }
 
@@ -71,7 +74,7 @@ fn write_new(path: &Path, octets: &[u8], mode: u32) -> Result<Written, String> {
     let mut file =
         std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(said)?;
     file.write_all(octets).and_then(|()| file.sync_all()).map_err(said)?;
-    Ok(Written { path: path.to_path_buf(), what: What::Wrote })
+    Ok(Written { path: path.to_path_buf(), what: What::Wrote, note: None })
 }
 
 /// Everything but certificates and units.
@@ -85,9 +88,7 @@ pub(super) fn write(plan: &Plan, arguments: &Init) -> Result<Vec<Written>, Failu
     for loader in ["undionly.kpxe", "snponly.efi", "ipxe.efi"] {
         written.extend(copy(&arguments.loaders.join(loader), &data.join("loaders").join(loader))?);
     }
-    for part in ["vmlinuz", "initrd.img"] {
-        written.extend(copy(&arguments.agent.join(part), &data.join("assets/agent").join(part))?);
-    }
+    written.extend(agent(&arguments.agent, &data.join("assets"))?);
     let bootcfg = data.join("bootcfg");
     for (name, content) in PROFILES {
         written.push(text(&bootcfg.join("profiles").join(name), content)?);
@@ -116,9 +117,37 @@ fn copy(from: &Path, to: &Path) -> Result<Option<Written>, String> {
         Ok(octets) => write_new(to, &octets, 0o644).map(Some),
         Err(_) if from.ends_with("ipxe.efi") => Ok(None),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            Ok(Some(Written { path: from.to_path_buf(), what: What::Missing }))
+            let note = Some("apt install ipxe, then kpc init".to_owned());
+            Ok(Some(Written { path: from.to_path_buf(), what: What::Missing, note }))
         }
         Err(error) => Err(format!("{}: {error}", from.display())),
+    }
+}
+
+/// The system that installs machines: what is there, else ready made, else made of this host's own kernel.
+fn agent(ready: &Path, assets: &Path) -> Result<Vec<Written>, String> {
+    const PARTS: [&str; 2] = ["vmlinuz", "initrd.img"];
+    let folder = assets.join(assets::agent::NAME);
+    let all = |place: &Path| PARTS.iter().all(|part| place.join(part).is_file());
+    if all(&folder) || all(ready) {
+        let copied = PARTS.iter().map(|part| copy(&ready.join(part), &folder.join(part)));
+        return Ok(copied.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect());
+    }
+    let mut incoming = assets.as_os_str().to_owned();
+    incoming.push(".incoming");
+    match assets::agent::make(&assets::agent::Host::here(), assets, Path::new(&incoming)) {
+        Ok(made) => Ok(PARTS
+            .iter()
+            .map(|part| Written {
+                path: folder.join(part),
+                what: What::Wrote,
+                note: Some(format!("linux {}, {} drivers", made.kernel, made.modules)),
+            })
+            .collect()),
+        Err(why) => {
+            let note = Some(format!("{why}; then kpc assets add agent"));
+            Ok(vec![Written { path: folder, what: What::Missing, note }])
+        }
     }
 }
 
@@ -235,5 +264,26 @@ mod tests {
         let findings = check(&catalog, checks);
         let shown: Vec<String> = findings.iter().map(ToString::to_string).collect();
         assert!(shown.iter().all(|line| !line.contains(": error[")), "{shown:#?}");
+    }
+
+    /// A distribution's own installer erases what it was granted and tells of it; nothing that is written boots a machine
+    /// without an order.
+    #[test]
+    fn installers_ask_before_they_erase() {
+        for (name, erases) in [
+            ("generic/debian-preseed.cfg", "partman-auto/method"),
+            ("generic/rocky-kickstart.cfg", "autopart"),
+            ("generic/ubuntu-autoinstall.yaml", "storage:"),
+        ] {
+            let text = TEMPLATES.iter().find(|(one, _)| *one == name).unwrap().1;
+            let at = |words: &str| text.find(words).unwrap_or_else(|| panic!("{name}: {words}"));
+            assert!(at("kpc-agent grant") > 0 && at("kpc-agent installed --root /") > 0);
+            assert!(!text.contains("clearpart --all --initlabel\n"), "{name} names its disk");
+            at(erases);
+            let profile = name.rsplit_once('/').unwrap().1.rsplit_once('.').unwrap().0;
+            let profile = PROFILES.iter().find(|(one, _)| *one == format!("{profile}.json")).unwrap().1;
+            assert!(profile.contains("kpc.installer="), "{profile}");
+        }
+        assert!(TEMPLATES.iter().all(|(name, _)| !name.starts_with("groups/")));
     }
 }

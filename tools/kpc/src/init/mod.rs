@@ -166,7 +166,8 @@ fn tell(told: &Told, json: bool) -> Result<(), Failure> {
         return Ok(());
     }
     for written in &told.files {
-        say(format_args!("  {:<10} {}", written.what.word(), written.path.display()))?;
+        let note = written.note.as_ref().map(|note| format!("  ({note})")).unwrap_or_default();
+        say(format_args!("  {:<10} {}{note}", written.what.word(), written.path.display()))?;
     }
     for warning in &told.warnings {
         say(format_args!("  warning    {warning}"))?;

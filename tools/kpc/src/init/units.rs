@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::Plan;
-use super::files::{What, Written, text};
+use super::files::{Written, text};
 use crate::args::Init;
 
 const SERVICE: &str = include_str!("../../../../packaging/systemd/kpc.service");
@@ -17,7 +17,7 @@ const PACKAGED: [&str; 2] = ["/usr/lib/systemd/system", "/lib/systemd/system"];
 pub(super) fn write(plan: &Plan, arguments: &Init) -> Result<Vec<Written>, String> {
     let packaged = PACKAGED.iter().map(|folder| Path::new(folder).join(NAME)).find(|path| path.exists());
     if let Some(path) = packaged {
-        return Ok(vec![Written { path, what: What::Kept }]);
+        return Ok(vec![Written::kept(path)]);
     }
     if !arguments.units.is_dir() {
         return Ok(Vec::new());

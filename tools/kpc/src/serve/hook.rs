@@ -145,7 +145,10 @@ impl BootHook {
             format!("kpc.claim={}", claim.secret.expose()),
             format!("kpc.role={}", if boot.role == Role::Install { "install" } else { "live" }),
         ];
+        // The card that the machine booted from, as PXELINUX says it: ARP's type of hardware before the address.
+        arguments.extend(sighting.mac.map(|mac| format!("BOOTIF=01-{}", mac.to_string().replace(':', "-"))));
         arguments.extend(self.parts_of(&boot.profile));
+        arguments.extend(self.installer_of(&boot.profile, &query));
         self.served(boot, labels, arguments)
     }
 
@@ -211,6 +214,16 @@ impl BootHook {
         parts
     }
 
+    /// Where an installer of a distribution's own finds what answers its questions: the profile's generic template, under
+    /// the name by which that installer looks for it. The profile says which it is: `kpc.installer=preseed`.
+    fn installer_of(&self, profile: &str, query: &str) -> Option<String> {
+        let catalog = self.store.snapshot();
+        let boot = catalog.profile(profile)?.boot.as_ref()?;
+        let arguments: Vec<String> = boot.arguments(bootcfg::Compat::Strict).collect();
+        let kind = arguments.iter().find_map(|argument| argument.strip_prefix("kpc.installer="))?;
+        installer(kind, &format!("{}/generic?{query}", self.url))
+    }
+
     /// Whether this asset is the kernel of what the machine boots.
     fn is_kernel(&self, sighting: &Sighting, path: &str) -> bool {
         let Decision::Boot(boot) = self.state.read(|fleet, now| fleet.decide(now, sighting)) else {
@@ -222,6 +235,17 @@ impl BootHook {
         kernel.is_some_and(|kernel| {
             kernel.split_once("/assets/").is_some_and(|(_, name)| name == path.trim_start_matches('/'))
         })
+    }
+}
+
+/// The argument by which an installer is told where its answers are.
+fn installer(kind: &str, url: &str) -> Option<String> {
+    match kind {
+        "preseed" => Some(format!("url={url}")),
+        "kickstart" => Some(format!("inst.ks={url}")),
+        // cloud-init asks for user-data and for meta-data (its NoCloud data source, "seedfrom").
+        "autoinstall" => Some(format!("ds=nocloud;s={url}&file=%s")),
+        _ => None,
     }
 }
 
@@ -316,6 +340,15 @@ mod tests {
         let bios = body(Loader::Ipxe("pcbios"), Next::Disk);
         assert!(bios.ends_with("sanboot --no-describe --drive 0x80 || exit 1\n"), "{bios}");
         assert!(body(Loader::Grub, Next::Disk).ends_with("exit 1\n"));
+    }
+
+    #[test]
+    fn an_installer_finds_its_answers() {
+        let told = |kind| installer(kind, "http://h:8080/generic?nonce=a").unwrap_or_default();
+        assert_eq!(told("preseed"), "url=http://h:8080/generic?nonce=a");
+        assert_eq!(told("kickstart"), "inst.ks=http://h:8080/generic?nonce=a");
+        assert_eq!(told("autoinstall"), "ds=nocloud;s=http://h:8080/generic?nonce=a&file=%s");
+        assert_eq!(told("other"), "");
     }
 
     #[test]

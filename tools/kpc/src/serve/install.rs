@@ -56,6 +56,8 @@ impl Installs {
             "machine": claimed.machine,
             "role": claimed.role,
             "profile": claimed.profile,
+            "disk": claimed.disk,
+            "wipe": claimed.wipe,
             "install": install,
         }))
     }

@@ -51,7 +51,7 @@ pub(crate) fn open(arguments: &Serve, config: &Config) -> Result<Opened, Failure
     let wrong = Failure::Configuration;
     daemon::sockets::raise_descriptor_limit();
     let interface = &config.network.mgmt.interface;
-    if !Path::new("/sys/class/net").join(interface).exists() {
+    if nix::net::if_::if_nametoindex(interface.as_str()).is_err() {
         return Err(wrong(format!(
             "no interface {interface} (network.mgmt.interface); `ip link` lists them"
         )));

@@ -135,6 +135,7 @@ fn globals(inventory: &Inventory) -> String {
     let mut lines = vec![
         "---".to_owned(),
         "kolla_base_distro: \"debian\"".to_owned(),
+        "kolla_install_type: \"source\" # the only one since 2023.1; releases before ask for it".to_owned(),
         "# Each host's network_interface is the one that it registered with; this is for hosts without."
             .to_owned(),
     ];
