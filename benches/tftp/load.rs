@@ -178,7 +178,10 @@ pub(crate) fn run(job: &Job) -> Outcome<Result> {
     let mut events = vec![EpollEvent::empty(); 256];
     let (mut left, mut looked) = (job.clients, started);
     while left > 0 && started.elapsed() < LIMIT {
-        let count = epoll.wait(&mut events, EpollTimeout::from(100_u8)).map_err(errno)?;
+        let count = match epoll.wait(&mut events, EpollTimeout::from(100_u8)) {
+            Err(nix::Error::EINTR) => continue,
+            waited => waited.map_err(errno)?,
+        };
         let now = Instant::now();
         for event in events.iter().take(count) {
             let Some(reader) = readers.get_mut(event.data() as usize) else { continue };
