@@ -28,6 +28,9 @@ impl proxy_dhcp::driver::Decide for DhcpHook {
         self.0.observe(Observation::Seen { sighting: sighting.clone(), stage });
         match self.0.read(|fleet, now| fleet.decide(now, &sighting)) {
             Decision::Boot(_) | Decision::Hold { .. } | Decision::Discover => {
+                if let Some(board) = sighting.uuid {
+                    self.0.board_heard(Mac(mac.0), board);
+                }
                 proxy_dhcp::driver::Decision::Answer
             }
             // UEFI's own PXE client waits a minute for an offer that does not come; with one it is sent on at once. A
@@ -109,6 +112,7 @@ impl Source for Loaders {
     async fn open(&self, request: OpenRequest) -> Result<Opened, Refusal> {
         let mut sighting = Sighting::from_peer(request.peer.ip());
         sighting.mac = self.state.neighbour(request.peer.ip());
+        sighting.uuid = sighting.mac.and_then(|card| self.state.board_of(card));
         match self.state.read(|fleet, now| fleet.decide(now, &sighting)) {
             // A loader is all that is here; what it is told by HTTP is decided there. Behind a router or a relay nothing
             // names the machine yet.
@@ -134,6 +138,7 @@ pub(crate) fn tftp_event(state: &State, event: &tftp::driver::Event) {
             count(&state.metrics().tftp_complete);
             let mut sighting = Sighting::from_peer(peer.ip());
             sighting.mac = state.neighbour(peer.ip());
+            sighting.uuid = sighting.mac.and_then(|card| state.board_of(card));
             state.observe(Observation::LoaderSent { sighting, file: path.clone(), octets: *octets });
         }
         Event::Finished { peer, path, cause, .. } => {

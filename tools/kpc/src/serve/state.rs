@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fleet::store::Journal;
-use fleet::{ClaimSecret, Event, Fleet, Mac, MachineId, Observation, Timestamp};
+use fleet::{ClaimSecret, Event, Fleet, Mac, MachineId, Observation, Timestamp, Uuid};
 use tokio::sync::{Notify, broadcast, oneshot};
 
 use crate::serve::audit::Audit;
@@ -15,6 +15,8 @@ use crate::serve::metrics::{self, Metrics};
 use crate::serve::neighbours::Neighbours;
 use crate::serve::wire::Wire;
 
+/// Cards that are remembered with their boards.
+const MAX_BOARDS: usize = 4096;
 /// Events kept for a slow reader of the stream before it misses some; it then reads the whole state again.
 const EVENT_BACKLOG: usize = 4096;
 /// How many boot nonces are remembered.
@@ -31,6 +33,8 @@ pub(crate) struct State {
     nonces: Mutex<HashMap<String, ClaimSecret>>,
     /// Whether a machine's firmware was last heard to be UEFI.
     uefi: Mutex<HashMap<MachineId, bool>>,
+    /// The UUID that came with the DHCP of a card that no machine has yet: TFTP shows the card alone.
+    boards: Mutex<HashMap<Mac, Uuid>>,
     audit: Audit,
     metrics: Arc<Metrics>,
     neighbours: Neighbours,
@@ -48,6 +52,7 @@ impl State {
             changed: Notify::new(),
             nonces,
             uefi: Mutex::default(),
+            boards: Mutex::default(),
             audit,
             metrics: Arc::default(),
             neighbours: Neighbours::default(),
@@ -177,6 +182,20 @@ impl State {
     /// Whether a machine's firmware was last heard to be UEFI; `None` where it was not heard.
     pub(crate) fn is_uefi(&self, machine: MachineId) -> Option<bool> {
         lock(&self.uefi).get(&machine).copied()
+    }
+
+    /// Remembers the board that an unrecorded card said it is on, after a decision for that board.
+    pub(crate) fn board_heard(&self, card: Mac, board: Uuid) {
+        let mut boards = lock(&self.boards);
+        if boards.len() >= MAX_BOARDS {
+            boards.clear();
+        }
+        boards.insert(card, board);
+    }
+
+    /// The board that a card said it is on; the fleet decides what that is worth.
+    pub(crate) fn board_of(&self, card: Mac) -> Option<Uuid> {
+        lock(&self.boards).get(&card).copied()
     }
 
     /// Lets the fleet's time pass until the task is dropped.
