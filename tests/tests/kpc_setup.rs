@@ -17,7 +17,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kpc_tests::{Guard, binary, is_root, run_within, wait_for};
@@ -223,23 +223,36 @@ fn init_says_what_is_wrong() {
 struct Mirror {
     url: String,
     ranges: Arc<AtomicUsize>,
+    deeds: Arc<Deeds>,
+}
+
+/// What a mirror does beside serving.
+#[derive(Default)]
+struct Deeds {
+    /// So many answers are cut at their half.
+    cuts: AtomicUsize,
+    /// The next large answer stops at its half, and the connection stays.
+    stalls: AtomicBool,
+    /// Which version of its files it has.
+    version: AtomicUsize,
 }
 
 fn mirror(folder: &Path, cuts: usize) -> Mirror {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
-    let (folder, left, ranges) =
-        (folder.to_owned(), Arc::new(AtomicUsize::new(cuts)), Arc::new(AtomicUsize::new(0)));
-    let seen = Arc::clone(&ranges);
+    let (folder, ranges) = (folder.to_owned(), Arc::new(AtomicUsize::new(0)));
+    let deeds = Arc::new(Deeds { cuts: AtomicUsize::new(cuts), ..Deeds::default() });
+    let (seen, told) = (Arc::clone(&ranges), Arc::clone(&deeds));
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            serve_one(stream, &folder, &left, &seen);
+            serve_one(stream, &folder, &told, &seen);
         }
     });
-    Mirror { url, ranges }
+    Mirror { url, ranges, deeds }
 }
 
-fn serve_one(mut stream: TcpStream, folder: &Path, cuts: &AtomicUsize, ranges: &AtomicUsize) {
+fn serve_one(mut stream: TcpStream, folder: &Path, deeds: &Deeds, ranges: &AtomicUsize) {
+    let version = format!("\"v{}\"", deeds.version.load(Ordering::Relaxed));
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let (mut path, mut from) = (String::new(), 0);
     loop {
@@ -254,6 +267,10 @@ fn serve_one(mut stream: TcpStream, folder: &Path, cuts: &AtomicUsize, ranges: &
             from = range.trim().trim_end_matches('-').parse().unwrap();
             ranges.fetch_add(1, Ordering::Relaxed);
         }
+        // Of another version nothing is the rest (RFC 9110 §13.1.5).
+        if line.to_ascii_lowercase().strip_prefix("if-range: ").is_some_and(|known| known.trim() != version) {
+            from = 0;
+        }
     }
     let Ok(octets) = fs::read(folder.join(&path)) else {
         let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
@@ -265,10 +282,16 @@ fn serve_one(mut stream: TcpStream, folder: &Path, cuts: &AtomicUsize, ranges: &
     } else {
         "200 OK".to_owned()
     };
-    let head = format!("HTTP/1.1 {status}\r\netag: \"v1\"\r\ncontent-length: {}\r\n\r\n", rest.len());
+    let head = format!("HTTP/1.1 {status}\r\netag: {version}\r\ncontent-length: {}\r\n\r\n", rest.len());
     let _ = stream.write_all(head.as_bytes());
+    if rest.len() > 1000 && deeds.stalls.swap(false, Ordering::Relaxed) {
+        let _ = stream.write_all(&rest[..rest.len() / 2]);
+        // Until the other side has gone.
+        let _ = stream.read(&mut [0; 16]);
+        return;
+    }
     let cut = rest.len() > 1000
-        && cuts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok();
+        && deeds.cuts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok();
     let _ = stream.write_all(if cut { &rest[..rest.len() / 2] } else { rest });
     let _ = stream.shutdown(std::net::Shutdown::Write);
     let _ = stream.read(&mut [0; 16]);
@@ -388,6 +411,53 @@ fn assets_are_checked_before_they_are_served() {
     assert!(!good && told.contains("404"), "{told}");
     let (good, told) = kpc(&["assets", "add", "../etc", "--from", &from]);
     assert!(!good && told.contains("a name has letters"), "{told}");
+}
+
+/// A download whose command was killed goes on with the next one, unless the mirror has another version by then.
+#[test]
+fn a_killed_download_is_gone_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let source = path("mirror");
+    fs::create_dir(&source).unwrap();
+    let config = format!(
+        "data_dir = {:?}\n[network.mgmt]\ninterface = \"eth0\"\naddress = \"10.0.0.1\"\n",
+        path("data")
+    );
+    fs::write(path("kpc.toml"), config).unwrap();
+    let gpg = Gpg::new();
+    gpg.key(&path("site.asc"));
+    let image = |salt: u32| -> Vec<u8> { (0..300_000_u32).map(|at| (at * salt % 251) as u8).collect() };
+    let mirror = mirror(&source, 0);
+    let part = path("data/assets.incoming/site/node.raw.part");
+    let command = || {
+        let mut command = Command::new(binary("kpc"));
+        command.arg("--config").arg(path("kpc.toml")).args(["assets", "add", "site", "--url", &mirror.url]);
+        command.args(["--file", "node.raw", "--key"]).arg(path("site.asc"));
+        command
+    };
+    // The same version: its rest alone is asked for. Another one: all of it.
+    for (round, asked) in [(1, 1), (2, 2)] {
+        fs::write(source.join("node.raw"), image(round)).unwrap();
+        gpg.sign(&source.join("node.raw"));
+        mirror.deeds.version.fetch_add(1, Ordering::Relaxed);
+        mirror.deeds.stalls.store(true, Ordering::Relaxed);
+        let killed = Guard::spawn(command().stdout(Stdio::null()).stderr(Stdio::null()));
+        wait_for("half of it is here", LIMIT, || fs::metadata(&part).is_ok_and(|part| part.len() == 150_000));
+        drop(killed);
+        let mut served = image(round);
+        if round == 2 {
+            served = image(3);
+            fs::write(source.join("node.raw"), &served).unwrap();
+            gpg.sign(&source.join("node.raw"));
+            mirror.deeds.version.fetch_add(1, Ordering::Relaxed);
+        }
+        let (good, told) = run_within(&mut command(), LIMIT);
+        assert!(good && told.contains("signature good"), "{told}");
+        assert_eq!(fs::read(path("data/assets/site/node.raw")).unwrap(), served);
+        assert_eq!(mirror.ranges.load(Ordering::Relaxed), asked);
+        assert!(!part.exists());
+    }
 }
 
 /// Three BMCs, one with another password: the scan finds them, keeps two, and never shows a password.
