@@ -9,6 +9,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests own clocks and sockets")]
 
 use std::io::Read as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -165,4 +166,29 @@ pub fn wait_for(what: &str, limit: Duration, mut ready: impl FnMut() -> bool) {
         assert!(start.elapsed() < limit, "{what} did not happen in {limit:?}");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Whether `secret` is anywhere in these octets.
+#[must_use]
+pub fn holds(octets: &[u8], secret: &str) -> bool {
+    octets.windows(secret.len()).any(|window| window == secret.as_bytes())
+}
+
+/// Starts a program, waits until it is `ready`, lifts its limit for cores and aborts it; whether the kernel made a core.
+///
+/// # Panics
+/// If it cannot be started, or does not end by the signal.
+pub fn aborted_with_core(command: &mut Command, ready: impl FnOnce()) -> bool {
+    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let mut child = child.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    ready();
+    let pid = child.id().to_string();
+    for words in [&["prlimit", "--core=unlimited", "--pid", &pid][..], &["kill", "-ABRT", &pid]] {
+        let mut tell = Command::new(words.first().expect("a program"));
+        let (good, text) = run_within(tell.args(words.iter().skip(1)), Duration::from_secs(60));
+        assert!(good, "{words:?}: {text}");
+    }
+    let status = child.wait().expect("waits");
+    assert_eq!(status.signal(), Some(6), "{status}");
+    status.core_dumped()
 }

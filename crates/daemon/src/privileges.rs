@@ -29,6 +29,9 @@ pub enum PrivilegeError {
     /// `PR_SET_NO_NEW_PRIVS` was refused.
     #[error("forbidding new privileges: {0}")]
     NoNewPrivileges(nix::Error),
+    /// `PR_SET_DUMPABLE` was refused.
+    #[error("forbidding cores: {0}")]
+    Dumpable(nix::Error),
     /// `/proc/thread-self/status` says that something is still held.
     #[error("privileges are still held after they were given up ({0}); not going on")]
     StillHeld(String),
@@ -67,7 +70,18 @@ pub fn drop_to(user: &str, kept: &[Capability]) -> Result<(), PrivilegeError> {
     caps::set(None, CapSet::Effective, &kept)?;
     caps::set(None, CapSet::Permitted, &kept)?;
     nix::sys::prctl::set_no_new_privs().map_err(PrivilegeError::NoNewPrivileges)?;
+    // After the account: the kernel sets it anew when that changes.
+    make_no_core()?;
     check(&kept)
+}
+
+/// The kernel makes no core of this process from now on, and no process without CAP_SYS_PTRACE reads its memory
+/// (`PR_SET_DUMPABLE`). Whatever holds a password calls it first.
+///
+/// # Errors
+/// The system's refusal.
+pub fn make_no_core() -> Result<(), PrivilegeError> {
+    nix::sys::prctl::set_dumpable(false).map_err(PrivilegeError::Dumpable)
 }
 
 fn become_account(user: &str) -> Result<(), PrivilegeError> {

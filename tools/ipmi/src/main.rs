@@ -4,6 +4,7 @@ mod bmcd;
 mod command;
 mod counters;
 mod fleet;
+mod hidden;
 mod iana;
 mod netboot;
 mod options;
@@ -17,11 +18,17 @@ mod target;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Err(error) = daemon::privileges::make_no_core() {
+        return output::fail(&error.to_string());
+    }
     let arguments: Vec<String> =
         std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
     match arguments.first().map(String::as_str) {
         Some("scan" | "netboot" | "bmcd" | "help" | "--help" | "--version") => subcommand::run(arguments),
-        _ => block_on(command::run(arguments)),
+        _ => match hidden::hide(&arguments) {
+            Ok(()) => block_on(command::run(arguments)),
+            Err(error) => output::fail(&error),
+        },
     }
 }
 

@@ -49,12 +49,12 @@ pub(crate) struct Options {
 }
 
 /// Options with a value.
-const VALUED: &str = "IHUPfLACkyYpRNotTbBmelOSzDd";
+pub(crate) const VALUED: &str = "IHUPfLACkyYpRNotTbBmelOSzDd";
 /// Options without.
 const PLAIN: &str = "hVvcgsEKa46Z";
 
 /// Long options with a value.
-const LONG: [&str; 5] = ["--fanout", "--stagger", "--batch", "--log-format", "--log-level"];
+pub(crate) const LONG: [&str; 5] = ["--fanout", "--stagger", "--batch", "--log-format", "--log-level"];
 
 const HELP: &str = "\
 usage: ipmi [options] COMMAND; forms of this program: ipmi --help
@@ -241,7 +241,7 @@ impl Options {
             'c' => self.csv = true,
             'v' => self.verbose = self.verbose.saturating_add(1),
             'E' => {
-                let found = secret::from_environment(&["IPMITOOL_PASSWORD", "IPMI_PASSWORD"]);
+                let found = secret::from_environment(&crate::hidden::VARIABLES);
                 if let Some(password) = found {
                     self.password = password;
                 }
