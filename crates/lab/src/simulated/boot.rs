@@ -146,9 +146,8 @@ impl Station {
                 worked = match action {
                     Action::Chain(to) => {
                         let to = absolute(&url, &to);
-                        self.sends("script");
                         // Whether a script can be had decides which alternative the line takes.
-                        match self.fetch(&to).await {
+                        match self.fetch_noted(&to, Some("script")).await {
                             Ok(next) if next.starts_with(b"#!ipxe") => {
                                 url = to;
                                 continue 'scripts;
@@ -192,7 +191,13 @@ impl Station {
 
     /// One file, or why not.
     async fn fetch(&self, url: &str) -> Result<Vec<u8>, String> {
-        match http::request(self.machine.address, url, None).await? {
+        self.fetch_noted(url, None).await
+    }
+
+    /// As [`Station::fetch`]; the request shows `phase`.
+    async fn fetch_noted(&self, url: &str, phase: Option<&'static str>) -> Result<Vec<u8>, String> {
+        let sends = || phase.into_iter().for_each(|phase| self.sends(phase));
+        match http::request(self.machine.address, url, None, sends).await? {
             (200, body) => Ok(body),
             (status, _) => Err(format!("{url}: {status}")),
         }
@@ -213,10 +218,9 @@ impl Station {
             server.zip(claim).ok_or("no kpc.server= and kpc.claim= on the kernel's command line")?;
         let report = |phase: &str| format!(r#"{{"claim":"{claim}","phase":"{phase}","detail":"simulated"}}"#);
         let reports = format!("{server}/v1/report");
-        self.sends("agent");
-        self.insist(&reports, Some(&report("agent"))).await?;
-        let ignition = self.insist(&config, None).await?;
-        self.insist(&reports, Some(&report("ignition"))).await?;
+        self.insist(&reports, Some(&report("agent")), Some("agent")).await?;
+        let ignition = self.insist(&config, None, None).await?;
+        self.insist(&reports, Some(&report("ignition")), None).await?;
         let SimulatedMachine { name, uuid, mac, address, .. } = &self.machine;
         let registration = format!(
             r#"{{"claim":"{claim}","uuid":"{uuid}","serial":"{name}","hostname":"{name}","interfaces":[{{"name":"eth0",
@@ -224,15 +228,20 @@ impl Station {
 "ssh_host_keys":[],"agent_version":"simulated"}}"#,
             sha256(&ignition)
         );
-        self.sends("registered");
-        self.insist(&format!("{server}/v1/register"), Some(&registration)).await.map(drop)
+        self.insist(&format!("{server}/v1/register"), Some(&registration), Some("registered")).await.map(drop)
     }
 
-    /// A request that is repeated while the server says "later" or nothing.
-    async fn insist(&self, url: &str, json: Option<&str>) -> Result<Vec<u8>, String> {
+    /// A request that is repeated while the server says "later" or nothing; it shows `phase`.
+    async fn insist(
+        &self,
+        url: &str,
+        json: Option<&str>,
+        phase: Option<&'static str>,
+    ) -> Result<Vec<u8>, String> {
         let mut last = String::new();
         for pause in PAUSES {
-            match http::request(self.machine.address, url, json).await {
+            let sends = || phase.into_iter().for_each(|phase| self.sends(phase));
+            match http::request(self.machine.address, url, json, sends).await {
                 Ok((200..=299, body)) => return Ok(body),
                 Ok((status @ 400..=499, body)) => {
                     return Err(format!("{url}: {status} {}", String::from_utf8_lossy(&body).trim()));

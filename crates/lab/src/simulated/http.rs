@@ -14,16 +14,26 @@ const LONGEST: usize = 16 << 20;
 /// The status and the body.
 pub(super) type Answer = (u16, Vec<u8>);
 
-/// Fetches `url`; with `json`, posts it.
-pub(super) async fn request(from: Ipv4Addr, url: &str, json: Option<&str>) -> Result<Answer, String> {
-    let work = exchange(from, url, json);
+/// Fetches `url`; with `json`, posts it. Calls `sends` just before the request is written.
+pub(super) async fn request(
+    from: Ipv4Addr,
+    url: &str,
+    json: Option<&str>,
+    sends: impl FnOnce(),
+) -> Result<Answer, String> {
+    let work = exchange(from, url, json, sends);
     timeout(PATIENCE, work)
         .await
         .unwrap_or_else(|_| Err("no answer".to_owned()))
         .map_err(|error| format!("{url}: {error}"))
 }
 
-async fn exchange(from: Ipv4Addr, url: &str, json: Option<&str>) -> Result<Answer, String> {
+async fn exchange(
+    from: Ipv4Addr,
+    url: &str,
+    json: Option<&str>,
+    sends: impl FnOnce(),
+) -> Result<Answer, String> {
     let rest = url.strip_prefix("http://").ok_or("only http:// is simulated")?;
     let end = rest.find('/').unwrap_or(rest.len());
     let (host, target) = rest.split_at_checked(end).ok_or("bad URL")?;
@@ -40,6 +50,7 @@ async fn exchange(from: Ipv4Addr, url: &str, json: Option<&str>) -> Result<Answe
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
+    sends();
     stream.write_all(request.as_bytes()).await.map_err(text)?;
     let mut answer = Vec::new();
     let limit = u64::try_from(LONGEST).unwrap_or(u64::MAX);

@@ -117,7 +117,7 @@ pub struct Sent {
     /// What it shows, in the word that the server has for the phase: `seen` (the firmware's first DISCOVER), `loader`
     /// (the last ACK of the loader's read), `script` (the request for it), `agent` and `registered` (the agent's POSTs).
     pub phase: &'static str,
-    /// The wall clock just before it was sent; of a request, before its connection was opened.
+    /// The wall clock just before it was sent.
     pub at: SystemTime,
 }
 
