@@ -1,10 +1,11 @@
-//! One boot of a machine, seen from outside: numbered phases that never go back, each with a time limit and
-//! a hint. Packets that nobody signed move this and nothing else.
+//! One boot of a machine, seen from outside: numbered phases that never go back, each with a time limit, and what is
+//! in its way. Packets that nobody signed move this and nothing else.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::hint::{Hint, HintCode};
 use crate::identity::Mac;
 use crate::time::Timestamp;
 
@@ -85,26 +86,6 @@ impl Phase {
             Self::Registered => return None,
         }))
     }
-
-    /// What to look at when it lasts too long. `times` is how often its packet was seen or sent.
-    pub fn hint(self, times: u32) -> String {
-        match self {
-            Self::PowerCommanded => "power commanded, state not verified: BMC reachable on udp/623? see `kpc power status`".into(),
-            Self::PowerVerified => {
-                "power is on, no DHCPDISCOVER heard: cable, VLAN, or network boot disabled in the firmware?".into()
-            }
-            Self::Seen => format!("DISCOVER heard {times}x, nothing offered: no rule for its architecture?"),
-            Self::Offered => format!("offer sent {times}x, no loader read: firewall on udp/69 or udp/4011?"),
-            Self::Loader => "loader sent, no script asked for: firewall on tcp/8080, or iPXE got no lease?".into(),
-            Self::Script => format!("script sent {times}x, kernel not read whole: missing asset, or a slow link?"),
-            Self::Kernel => "kernel sent, the agent never spoke: look at the console; wrong initrd or no network driver?".into(),
-            Self::Agent => "agent runs, nothing further heard: look at the console and at its last report".into(),
-            Self::Writing => "no progress of the write: disk or image server stuck?".into(),
-            Self::Reboot => "agent said reboot, machine not heard again: firmware setup waiting, or booted another system?".into(),
-            Self::DiskBoot => "sent to its disk, never registered: boot loader on the disk, or no network there?".into(),
-            Self::Registered => String::new(),
-        }
-    }
 }
 
 /// When a phase was reached.
@@ -135,8 +116,14 @@ pub struct Attempt {
     pub progress: Option<u8>,
     /// The last detail reported.
     pub note: String,
-    /// The hint, once a phase lasted too long.
-    pub stalled: Option<String>,
+    /// Why it goes no further: a cause that is certain, or what is known once a phase lasted too long.
+    pub stalled: Option<Hint>,
+    /// What seems to be in its way, while its phase may still end well. One that the boot before had too stays.
+    pub suspect: Option<Hint>,
+    /// Until when a BMC that is silent after a power command counts as one that comes back.
+    pub(crate) rests_until: Option<Timestamp>,
+    /// The loader or script that it was named last.
+    pub(crate) program: String,
     /// Whether a time limit runs: under an open order and before the end.
     pub(crate) deadline: Option<Timestamp>,
 }
@@ -154,6 +141,9 @@ impl Attempt {
             progress: None,
             note: String::new(),
             stalled: None,
+            suspect: None,
+            rests_until: None,
+            program: String::new(),
             deadline: None,
         }
     }
@@ -180,10 +170,21 @@ impl Attempt {
             _ => {
                 self.phases.push(PhaseTime { phase, at: now });
                 (self.times, self.stalled) = (1, None);
+                self.suspect = self.suspect.take().filter(|hint| phase < disproof(hint.code));
                 self.note.clear();
                 true
             }
         }
+    }
+}
+
+/// The phase that shows that a cause is none any more.
+pub(crate) fn disproof(code: HintCode) -> Phase {
+    use HintCode as Code;
+    match code {
+        Code::WrongLoader | Code::LoaderRefused | Code::LoaderLoop | Code::GrubNoNextServer => Phase::Script,
+        Code::KernelCut | Code::AssetMissing => Phase::Agent,
+        _ => Phase::Loader,
     }
 }
 
@@ -201,11 +202,19 @@ mod tests {
     }
 
     #[test]
-    fn every_phase_but_the_last_has_a_limit_and_a_hint() {
+    fn a_suspicion_stays_until_it_is_disproved() {
+        let now = Timestamp::from_millis(1);
+        let mut attempt = Attempt::begin(1, now);
+        attempt.suspect = Some(Hint::new(HintCode::LoaderRefused, "read, not run"));
+        assert!(attempt.reach(now, Phase::Offered) && attempt.reach(now, Phase::Loader));
+        assert!(attempt.suspect.is_some());
+        assert!(attempt.reach(now, Phase::Script) && attempt.suspect.is_none());
+    }
+
+    #[test]
+    fn phases_are_numbered_in_the_order_of_a_boot() {
         for (at, phase) in Phase::ALL.into_iter().enumerate() {
             assert_eq!(phase as usize, at);
-            assert_eq!(phase.limit().is_none(), phase == Phase::Registered);
-            assert_eq!(phase.hint(4).is_empty(), phase == Phase::Registered);
         }
     }
 }

@@ -329,6 +329,7 @@ impl Fleet {
             key: None,
             attempts: 0,
             power_epoch: 0,
+            uefi: None,
             added_at: now,
         };
         self.put_machine(machine);

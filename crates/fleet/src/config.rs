@@ -1,5 +1,6 @@
 //! The engine's one configuration: how long things may take, and how much is kept.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::attempt::Phase;
@@ -28,8 +29,8 @@ pub struct Config {
     pub timeline_total: usize,
     /// Whether unknown machines get the read-only discovery system. Default false.
     pub discovery: bool,
-    /// How long a phase may last before the attempt counts as stalled; `None`: for ever.
-    pub phase_limit: fn(Phase) -> Option<Duration>,
+    /// How long a phase may last before the attempt counts as stalled. Default [`Phase::limit`].
+    pub phase_limits: PhaseLimits,
 }
 
 impl Default for Config {
@@ -44,7 +45,41 @@ impl Default for Config {
             timeline_per_machine: 256,
             timeline_total: 65_536,
             discovery: false,
-            phase_limit: Phase::limit,
+            phase_limits: PhaseLimits::default(),
         }
+    }
+}
+
+/// How long each phase may last.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct PhaseLimits(BTreeMap<Phase, Duration>);
+
+impl PhaseLimits {
+    /// Another limit than [`Phase::limit`]; the last phase has none whatever is said.
+    pub fn set(&mut self, phase: Phase, limit: Duration) {
+        self.0.insert(phase, limit);
+    }
+
+    /// The limit of a phase; `None`: for ever.
+    pub fn of(&self, phase: Phase) -> Option<Duration> {
+        let default = phase.limit()?;
+        Some(self.0.get(&phase).copied().unwrap_or(default))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_the_phases_own_unless_said_otherwise() {
+        let mut limits = PhaseLimits::default();
+        assert_eq!(limits.of(Phase::Seen), Phase::Seen.limit());
+        limits.set(Phase::Seen, Duration::from_secs(3));
+        limits.set(Phase::Registered, Duration::from_secs(3));
+        assert_eq!(
+            (limits.of(Phase::Seen), limits.of(Phase::Registered)),
+            (Some(Duration::from_secs(3)), None)
+        );
     }
 }

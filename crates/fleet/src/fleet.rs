@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::attempt::{Attempt, Phase};
 use crate::config::Config;
+use crate::hint::{Hint, HintCode};
 use crate::identity::{ClaimSecret, Mac, MachineId, OrderId, Uuid};
 use crate::job::{Job, JobId};
 use crate::machine::{Lifecycle, Machine};
@@ -73,6 +74,8 @@ pub struct Fleet {
     pub(crate) by_claim: HashMap<ClaimSecret, OrderId>,
     /// Power as last read from the BMC.
     pub(crate) power: BTreeMap<MachineId, bool>,
+    /// BMCs that cannot be used, and why.
+    pub(crate) bmc_faults: BTreeMap<MachineId, Hint>,
     /// When we last commanded power.
     pub(crate) commanded: BTreeMap<MachineId, Timestamp>,
     /// Why the store refuses writes, while it does.
@@ -152,12 +155,32 @@ impl Fleet {
 
     /// A phase lasted too long.
     fn stall(&mut self, id: MachineId) {
+        let Some(attempt) = self.attempts.get(&id) else { return };
+        let granted =
+            self.latest_order(id).is_some_and(|order| matches!(order.state, OrderState::Granted { .. }));
+        let late = || match attempt.phase()? {
+            // From the grant on the disk may be half written.
+            Phase::Agent | Phase::Writing if granted => Some(Hint {
+                code: HintCode::WriteStopped,
+                text: format!("no word of the agent since {} % were written", attempt.progress.unwrap_or(0)),
+            }),
+            phase => Hint::late(phase, attempt.times),
+        };
+        if let Some(hint) = attempt.suspect.clone().or_else(late) {
+            self.stop(id, hint);
+        }
+    }
+
+    /// A boot goes no further, and why.
+    pub(crate) fn stop(&mut self, id: MachineId, hint: Hint) {
         let Some(attempt) = self.attempts.get_mut(&id) else { return };
-        let Some(phase) = attempt.phase() else { return };
-        let hint = phase.hint(attempt.times);
+        if attempt.stalled.as_ref() == Some(&hint) {
+            return;
+        }
+        let phase = attempt.phase().unwrap_or(Phase::PowerCommanded);
         attempt.stalled = Some(hint.clone());
-        attempt.deadline = None;
-        self.event(Some(id), EventKind::Stalled { phase, hint });
+        self.event(Some(id), EventKind::Stalled { phase, hint: hint.text, code: Some(hint.code) });
+        self.time_attempt(id);
     }
 
     /// An order's time is up.
@@ -176,10 +199,12 @@ impl Fleet {
             OrderState::Claimed { .. } => OrderState::Failed {
                 reason: "claimed, but the agent asked for no disk in time".into(),
                 granted: false,
+                hint: Some(HintCode::AgentStuck),
             },
             OrderState::Granted { .. } => OrderState::Failed {
                 reason: "a disk was granted, but the agent never said done: it may be half written".into(),
                 granted: true,
+                hint: Some(HintCode::WriteStopped),
             },
             _ => return,
         };
@@ -395,7 +420,13 @@ impl Fleet {
     pub(crate) fn begin_attempt(&mut self, id: MachineId, now: Timestamp) {
         let Some(machine) = self.machines.get_mut(&id) else { return };
         machine.attempts = machine.attempts.saturating_add(1);
-        self.attempts.insert(id, Attempt::begin(machine.attempts, now));
+        let mut attempt = Attempt::begin(machine.attempts, now);
+        // What stood in the way of the boot before is looked for first.
+        attempt.suspect = self
+            .attempts
+            .remove(&id)
+            .and_then(|before| before.suspect.or(before.stalled.filter(|hint| hint.code.is_of_loading())));
+        self.attempts.insert(id, attempt);
         self.time_attempt(id);
     }
 
@@ -416,12 +447,16 @@ impl Fleet {
             order.is_open()
                 || (matches!(order.state, OrderState::Done { .. }) && self.awaits_registration(id))
         });
-        let limit = self.config.phase_limit;
+        let limits = &self.config.phase_limits;
         let deadline = self.attempts.get_mut(&id).and_then(|attempt| {
-            attempt.deadline = attempt
-                .phase()
-                .filter(|_| wanted && attempt.stalled.is_none())
-                .and_then(|phase| Some(attempt.since().plus(limit(phase)?)));
+            attempt.deadline =
+                attempt.phase().filter(|_| wanted && attempt.stalled.is_none()).and_then(|phase| {
+                    // A write is late when nothing is heard of it, however long it takes.
+                    let since = if phase == Phase::Writing { attempt.last } else { attempt.since() };
+                    let due = since.plus(limits.of(phase)?);
+                    let rests = attempt.rests_until.filter(|_| phase == Phase::PowerCommanded);
+                    Some(rests.map_or(due, |until| due.max(until)))
+                });
             attempt.deadline
         });
         self.set_timer(Timer::Attempt(id), deadline);
@@ -467,6 +502,11 @@ impl Fleet {
         self.void_jobs();
         let what = "a backup was restored: open orders are void".into();
         self.event(None, EventKind::Changed { by: by.into(), what });
+    }
+
+    /// Why the store refuses writes, while it does.
+    pub fn store_fault(&self) -> Option<&str> {
+        self.degraded.as_deref()
     }
 
     /// Whether the store refuses writes.

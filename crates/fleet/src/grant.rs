@@ -3,6 +3,7 @@
 
 use crate::attempt::Phase;
 use crate::fleet::Fleet;
+use crate::hint::{Hint, HintCode};
 use crate::identity::{ClaimSecret, OrderId};
 use crate::order::{Grant, Order, OrderState, Role};
 use crate::record::Record;
@@ -84,6 +85,9 @@ impl Fleet {
                         machine,
                         EventKind::GrantRefused { reason: clean(&refused.to_string(), MAX_DETAIL) },
                     );
+                }
+                if let (Some(machine), GrantRefused::HoldsData { .. }) = (machine, &refused) {
+                    self.trouble(machine, Hint::new(HintCode::DiskHoldsData, &refused.to_string()), true);
                 }
                 Err(refused)
             }

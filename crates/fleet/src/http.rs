@@ -2,7 +2,8 @@
 //! socket reads the request, lets [`crate::store::Keeper::change`] run [`answer`], and sends what comes out,
 //! or 503 when it is not durable.
 //!
-//! - `POST /v1/report` `{"claim","phase","detail","inventory":{"disks":[…]}}` → 204; the inventory may be left out
+//! - `POST /v1/report` `{"claim","phase","detail","code","inventory":{"disks":[…]}}` → 204; `code` is for `failed`
+//!   ([`HintCode::of_agent`]); it and the inventory may be left out
 //! - `POST /v1/grant` `{"claim","nonce","serial","signatures":[…]}` → 200 `{"order","serial"}`
 //! - `POST /v1/register` `{"claim"|"key","uuid","serial","hostname","interfaces":[{"name","mac","addresses"}],
 //!   "digests":{…},"ssh_host_keys":[…],"agent_version"}` → 200 `{"name","state":"registered"}`
@@ -19,6 +20,7 @@ use serde_json::{Value, json};
 
 use crate::fleet::Fleet;
 use crate::grant::{GrantRefused, GrantRequest};
+use crate::hint::HintCode;
 use crate::identity::{ClaimSecret, Uuid};
 use crate::machine::{Disk, Facts, Interface};
 use crate::observe::{AgentPhase, Ignored, Observation};
@@ -55,6 +57,8 @@ struct Report {
     phase: String,
     #[serde(default)]
     detail: String,
+    #[serde(default)]
+    code: Option<String>,
     #[serde(default)]
     inventory: Option<Inventory>,
 }
@@ -146,7 +150,8 @@ fn take_report(fleet: &mut Fleet, now: Timestamp, report: Report) -> Answer {
         (AgentPhase::Note, false) => format!("{}: {}", report.phase, report.detail),
         (_, false) => report.detail,
     };
-    match fleet.observe(now, Observation::AgentReport { claim: report.claim, phase, detail }) {
+    let code = report.code.as_deref().map(HintCode::of_agent);
+    match fleet.observe(now, Observation::AgentReport { claim: report.claim, phase, code, detail }) {
         Ok(_) => Answer { status: 204, body: String::new() },
         Err(ignored) => ignored_report(ignored),
     }

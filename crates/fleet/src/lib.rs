@@ -9,6 +9,7 @@ pub mod config;
 pub mod decide;
 mod fleet;
 pub mod grant;
+pub mod hint;
 mod host_keys;
 #[cfg(feature = "http")]
 pub mod http;
@@ -39,10 +40,11 @@ pub mod unknown;
 
 pub use claim::{ClaimRefused, Claimed};
 pub use command::{Command, CommandOutcome, NewMachine, Refusal};
-pub use config::Config;
+pub use config::{Config, PhaseLimits};
 pub use decide::{Boot, Decision, Reason};
 pub use fleet::Fleet;
 pub use grant::{GrantRefused, GrantRequest};
+pub use hint::{Hint, HintCode};
 pub use identity::{ClaimSecret, Mac, MachineId, OrderId, Sighting, Uuid};
 pub use job::{BmcAction, Job, JobId, JobState, JobStep, StepResult};
 pub use machine::{Bmc, Disk, Facts, Interface, Lifecycle, Machine};

@@ -182,6 +182,10 @@ pub struct Machine {
     /// How many power commands we have sent; a claim from before the last one may be taken over.
     #[serde(default)]
     pub power_epoch: u32,
+    /// Whether its firmware was last heard to be UEFI. Written along with the next change: a packet alone costs no
+    /// write.
+    #[serde(default)]
+    pub uefi: Option<bool>,
     /// When it became known.
     pub added_at: Timestamp,
 }

@@ -1,14 +1,17 @@
 //! What drivers see and agents say. Packets that nobody signed move the attempt; reports under a claim move
 //! the order; nothing else does.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use crate::attempt::{Attempt, Phase};
+use crate::attempt::{Attempt, Phase, disproof};
 use crate::decide::Identity;
 use crate::fleet::{AlarmKind, Fleet};
+use crate::hint::{Hint, HintCode};
 use crate::identity::{ClaimSecret, MachineId, OrderId, Sighting, Uuid};
 use crate::machine::{Disk, Lifecycle};
-use crate::order::{OrderState, Role};
+use crate::order::{Order, OrderState, Role};
 use crate::text::{MAX_DETAIL, clean};
 use crate::time::Timestamp;
 use crate::timeline::EventKind;
@@ -115,6 +118,13 @@ pub enum Observation {
         /// The loader or script offered.
         program: String,
     },
+    /// Firmware said of which kind it is.
+    Firmware {
+        /// Whose.
+        sighting: Sighting,
+        /// UEFI, or BIOS.
+        uefi: bool,
+    },
     /// A loader was sent whole, by TFTP or HTTP.
     LoaderSent {
         /// To whom; its address is enough.
@@ -156,6 +166,8 @@ pub enum Observation {
         claim: ClaimSecret,
         /// How far it is.
         phase: AgentPhase,
+        /// Why it stopped, where it did.
+        code: Option<HintCode>,
         /// In its words; cleaned before they are kept.
         detail: String,
     },
@@ -194,6 +206,44 @@ pub enum Observation {
         machine: MachineId,
         /// What it showed.
         serial: String,
+    },
+    /// Something is in the way of a boot. A cause that is certain stops it; another is kept, and told when its phase
+    /// lasts too long or the next boot meets it again.
+    Trouble {
+        /// Whose.
+        sighting: Sighting,
+        /// What.
+        hint: Hint,
+        /// Whether it is certain.
+        certain: bool,
+    },
+    /// A loader was asked for that is not there. It counts where the machine was offered this very one.
+    LoaderMissing {
+        /// By whom.
+        sighting: Sighting,
+        /// Its path, as asked for.
+        file: String,
+    },
+    /// Something is in the way of the boot under this claim, for certain.
+    ClaimTrouble {
+        /// Its claim.
+        claim: ClaimSecret,
+        /// What.
+        hint: Hint,
+    },
+    /// A BMC cannot be used; it can again once it shows its GUID or says whether power is on.
+    BmcFault {
+        /// Whose.
+        machine: MachineId,
+        /// Why: [`HintCode::BmcLogin`] or [`HintCode::BmcSilent`].
+        hint: Hint,
+    },
+    /// A BMC is silent after a power command that it took, as one that shares its interface with the system is.
+    BmcResting {
+        /// Whose.
+        machine: MachineId,
+        /// For how long that is no fault.
+        patience: Duration,
     },
     /// A BMC refused or failed.
     BmcError {
@@ -238,7 +288,18 @@ impl Fleet {
         match observation {
             Observation::Seen { sighting, stage } => self.seen(now, &sighting, stage),
             Observation::Offered { sighting, program, .. } => {
-                self.sent(now, &sighting, Phase::Offered, &program)
+                let offered = self.sent(now, &sighting, Phase::Offered, &program);
+                if let Some(attempt) = offered.ok().and_then(|id| self.attempts.get_mut(&id)) {
+                    attempt.program = clean(&program, MAX_DETAIL);
+                }
+                offered
+            }
+            Observation::Firmware { sighting, uefi } => {
+                let id = self.whose(now, &sighting)?;
+                if let Some(machine) = self.machines.get_mut(&id) {
+                    machine.uefi = Some(uefi);
+                }
+                Ok(id)
             }
             Observation::LoaderSent { sighting, file, octets } => {
                 self.sent(now, &sighting, Phase::Loader, &format!("{file}, {octets} octets"))
@@ -253,12 +314,15 @@ impl Fleet {
                 self.event(Some(id), EventKind::Note { text: format!("sent {}", clean(&what, MAX_DETAIL)) });
                 Ok(id)
             }
-            Observation::AgentReport { claim, phase, detail } => self.report(now, claim, phase, &detail),
+            Observation::AgentReport { claim, phase, code, detail } => {
+                self.report(now, claim, phase, code, &detail)
+            }
             Observation::Inventory { claim, disks } => self.inventory(claim, &disks),
             Observation::PowerCommanded { machine, action } => self.power_commanded(now, machine, action),
             Observation::PowerVerified { machine, on } => {
                 self.machines.get(&machine).ok_or(Ignored::Unknown)?;
                 self.power.insert(machine, on);
+                self.bmc_faults.remove(&machine);
                 if on && self.commanded.contains_key(&machine) {
                     self.reach(machine, now, Phase::PowerVerified, "");
                 }
@@ -266,6 +330,20 @@ impl Fleet {
             }
             Observation::BmcIdentity { machine, guid } => self.bmc_identity(now, machine, guid),
             Observation::BmcSerial { machine, serial } => self.bmc_serial(now, machine, &serial),
+            Observation::Trouble { sighting, hint, certain } => {
+                let id = self.whose(now, &sighting)?;
+                self.trouble(id, hint, certain);
+                Ok(id)
+            }
+            Observation::LoaderMissing { sighting, file } => self.loader_missing(now, &sighting, &file),
+            Observation::ClaimTrouble { claim, hint } => {
+                let order = self.by_claim.get(&claim).and_then(|id| self.orders.get(id));
+                let id = order.map(|order| order.machine).ok_or(Ignored::NoClaim)?;
+                self.trouble(id, hint, true);
+                Ok(id)
+            }
+            Observation::BmcFault { machine, hint } => self.bmc_fault(machine, hint),
+            Observation::BmcResting { machine, patience } => self.bmc_rests(machine, now, patience),
             Observation::BmcError { machine, detail } => {
                 self.machines.get(&machine).ok_or(Ignored::Unknown)?;
                 let detail = clean(&detail, MAX_DETAIL);
@@ -291,10 +369,48 @@ impl Fleet {
         if !self.attempts.contains_key(&id) {
             self.begin_attempt(id, now);
         }
+        let code = self.bmc_faults.get(&id).map_or(HintCode::BmcRefused, |fault| fault.code);
         if let Some(attempt) = self.attempts.get_mut(&id) {
-            attempt.stalled = Some(format!("power: {detail}"));
+            attempt.stalled = Some(Hint { code, text: format!("power: {detail}") });
         }
         self.time_attempt(id);
+    }
+
+    /// Something is in the way of a machine's boot.
+    pub(crate) fn trouble(&mut self, id: MachineId, hint: Hint, certain: bool) {
+        let wanted = self.latest_order(id).is_some_and(Order::is_open) || self.awaits_registration(id);
+        let under_way = |attempt: &&mut Attempt| wanted && attempt.phase() != Some(Phase::Registered);
+        let Some(attempt) = self.attempts.get_mut(&id).filter(under_way) else { return };
+        // Who came further and begins again has not forgotten what stopped it there.
+        let further = |before: &Hint| disproof(before.code) > disproof(hint.code);
+        if !certain && attempt.suspect.as_ref().is_some_and(further) {
+            return;
+        }
+        let again = attempt.suspect.as_ref().is_some_and(|before| before.code == hint.code);
+        let late = attempt.stalled.as_ref().is_some_and(|stalled| stalled.code.is_late());
+        attempt.suspect = Some(hint.clone());
+        if certain || late || again {
+            self.stop(id, hint);
+        } else {
+            self.event(Some(id), EventKind::Note { text: hint.to_string() });
+        }
+    }
+
+    /// A loader that is not there.
+    fn loader_missing(
+        &mut self,
+        now: Timestamp,
+        sighting: &Sighting,
+        file: &str,
+    ) -> Result<MachineId, Ignored> {
+        let id = self.whose(now, sighting)?;
+        let named =
+            |attempt: &Attempt| attempt.program.trim_start_matches('/') == file.trim_start_matches('/');
+        if self.attempts.get(&id).is_some_and(named) {
+            let text = format!("{file} was asked for and is not there");
+            self.trouble(id, Hint::new(HintCode::LoaderMissing, &text), true);
+        }
+        Ok(id)
     }
 
     /// Whose sighting this is, or why it counts for nobody; a contradiction raises an alarm.
@@ -386,7 +502,14 @@ impl Fleet {
     /// The machine was sent to its disk.
     fn local(&mut self, now: Timestamp, sighting: &Sighting) -> Result<MachineId, Ignored> {
         let id = self.whose(now, sighting)?;
+        let told = self.attempts.get(&id).and_then(Attempt::phase) == Some(Phase::Reboot);
         self.reach(id, now, Phase::DiskBoot, "network boot answered with its disk");
+        let granted =
+            self.latest_order(id).is_some_and(|order| matches!(order.state, OrderState::Granted { .. }));
+        if granted && !told {
+            let text = "it boots the network again, and its agent never said that the disk is written";
+            self.trouble(id, Hint::new(HintCode::WriteStopped, text), true);
+        }
         Ok(id)
     }
 
@@ -396,6 +519,7 @@ impl Fleet {
         now: Timestamp,
         claim: ClaimSecret,
         phase: AgentPhase,
+        code: Option<HintCode>,
         detail: &str,
     ) -> Result<MachineId, Ignored> {
         let order = self.by_claim.get(&claim).and_then(|id| self.orders.get(id)).ok_or(Ignored::NoClaim)?;
@@ -423,13 +547,16 @@ impl Fleet {
             (AgentPhase::Writing(_) | AgentPhase::Done, _) => return Err(Ignored::NotGranted),
             (AgentPhase::Reboot, _) => self.reach(machine, now, Phase::Reboot, &detail),
             (AgentPhase::Bmc(guid), _) => self.agent_bmc(now, machine, guid),
-            (AgentPhase::Failed, state) => self.agent_failed(id, machine, role, &state, &detail),
+            (AgentPhase::Failed, state) => self.agent_failed(id, machine, role, &state, code, &detail),
         }
         if let Some(attempt) = self.attempts.get_mut(&machine) {
             attempt.last = now;
             if !detail.is_empty() {
                 attempt.note = detail;
             }
+        }
+        if matches!(phase, AgentPhase::Writing(_)) {
+            self.time_attempt(machine);
         }
         Ok(machine)
     }
@@ -472,23 +599,23 @@ impl Fleet {
         machine: MachineId,
         role: Role,
         state: &OrderState,
+        code: Option<HintCode>,
         detail: &str,
     ) {
         let reason = format!("agent: {detail}");
+        // What it was just refused says more than its own word.
+        let known = self.attempts.get(&machine).and_then(|attempt| attempt.stalled.as_ref());
+        let known = known.map(|hint| hint.code).filter(|code| !code.is_late());
+        let code = known.or(code).unwrap_or(HintCode::AgentFailed);
         match (role, state) {
             (Role::Install, OrderState::Claimed { .. }) => {
-                self.set_order(id, OrderState::Failed { reason, granted: false }, "")
+                self.set_order(id, OrderState::Failed { reason, granted: false, hint: Some(code) }, "")
             }
             (Role::Install, OrderState::Granted { .. }) => {
-                self.set_order(id, OrderState::Failed { reason, granted: true }, "")
+                self.set_order(id, OrderState::Failed { reason, granted: true, hint: Some(code) }, "")
             }
             _ => {
-                let phase = self.attempts.get(&machine).and_then(Attempt::phase).unwrap_or(Phase::Agent);
-                if let Some(attempt) = self.attempts.get_mut(&machine) {
-                    attempt.stalled = Some(reason.clone());
-                }
-                self.event(Some(machine), EventKind::Stalled { phase, hint: reason });
-                self.time_attempt(machine);
+                self.stop(machine, Hint { code, text: reason });
             }
         }
     }

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::hint::HintCode;
 use crate::identity::{ClaimSecret, Mac, MachineId, OrderId};
 use crate::time::Timestamp;
 
@@ -106,6 +107,9 @@ pub enum OrderState {
         reason: String,
         /// Whether its grant had been given, so that a disk may be half written.
         granted: bool,
+        /// The cause, where it is known.
+        #[serde(default)]
+        hint: Option<HintCode>,
     },
     /// Nobody claimed it in time.
     Expired,

@@ -1,8 +1,11 @@
 //! What is known of power and of the BMC behind it: commands that we gave, and whether a BMC is the one that
 //! is recorded for its machine.
 
+use std::time::Duration;
+
 use crate::attempt::Phase;
 use crate::fleet::{AlarmKind, Fleet};
+use crate::hint::Hint;
 use crate::identity::{MachineId, Uuid, is_telling_serial, serials_contradict};
 use crate::observe::{Ignored, PowerAction};
 use crate::text::{MAX_NAME, clean};
@@ -27,7 +30,40 @@ impl Fleet {
         }
         self.commanded.insert(id, now);
         self.begin_attempt(id, now);
+        // Somebody has looked: what stood in the way before is no suspicion now.
+        if let Some(attempt) = self.attempts.get_mut(&id) {
+            attempt.suspect = None;
+        }
         self.reach(id, now, Phase::PowerCommanded, action.word());
+        Ok(id)
+    }
+
+    /// A BMC cannot be used: shown until it can.
+    pub(crate) fn bmc_fault(&mut self, id: MachineId, hint: Hint) -> Result<MachineId, Ignored> {
+        self.machines.get(&id).ok_or(Ignored::Unknown)?;
+        let hint = Hint::new(hint.code, &hint.text);
+        if self.bmc_faults.insert(id, hint.clone()).is_none_or(|before| before != hint) {
+            self.event(Some(id), EventKind::BmcFailed { detail: hint.to_string() });
+        }
+        Ok(id)
+    }
+
+    /// A BMC that shares its interface with the system is silent while that starts: expected, told, and no fault.
+    pub(crate) fn bmc_rests(
+        &mut self,
+        id: MachineId,
+        now: Timestamp,
+        patience: Duration,
+    ) -> Result<MachineId, Ignored> {
+        let attempt = self.attempts.get_mut(&id).ok_or(Ignored::Unknown)?;
+        let note = format!(
+            "its BMC is silent after the power command, as one that shares its interface is: expected for {} s",
+            patience.as_secs()
+        );
+        attempt.rests_until = Some(now.plus(patience));
+        attempt.note.clone_from(&note);
+        self.event(Some(id), EventKind::Note { text: note });
+        self.time_attempt(id);
         Ok(id)
     }
 
@@ -41,7 +77,10 @@ impl Fleet {
         let mut machine = self.machines.get(&id).cloned().ok_or(Ignored::Unknown)?;
         let Some(bmc) = machine.bmc.as_mut() else { return Err(Ignored::Unknown) };
         match bmc.guid.filter(|known| known.is_telling()) {
-            Some(known) if known.matches(guid) => Ok(id),
+            Some(known) if known.matches(guid) => {
+                self.bmc_faults.remove(&id);
+                Ok(id)
+            }
             Some(known) => {
                 let address = bmc.address;
                 let text = format!(
@@ -55,6 +94,7 @@ impl Fleet {
                     bmc.guid = Some(guid);
                     self.put_machine(machine);
                 }
+                self.bmc_faults.remove(&id);
                 Ok(id)
             }
         }

@@ -2,6 +2,7 @@
 
 use crate::command::{CommandOutcome, Refusal};
 use crate::fleet::Fleet;
+use crate::hint::HintCode;
 use crate::identity::{MachineId, OrderId};
 use crate::machine::Lifecycle;
 use crate::order::{Order, OrderState, Role};
@@ -160,7 +161,11 @@ impl Fleet {
             }
             OrderState::Granted { .. } if order.frozen.is_some() => {
                 let reason = "frozen after its grant; ordered again".into();
-                self.set_order(order.id, OrderState::Failed { reason, granted: true }, by);
+                self.set_order(
+                    order.id,
+                    OrderState::Failed { reason, granted: true, hint: Some(HintCode::WriteStopped) },
+                    by,
+                );
                 Ok(Some(self.give_order(id, now, by, again)))
             }
             OrderState::Armed | OrderState::Claimed { .. }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::attempt::Phase;
 use crate::fleet::Fleet;
+use crate::hint::{Hint, HintCode};
 use crate::host_keys;
 use crate::identity::{Mac, MachineId, OrderId, Uuid};
 use crate::machine::{Lifecycle, Machine};
@@ -71,8 +72,11 @@ pub struct MachineStatus {
     pub progress: Option<u8>,
     /// Milliseconds from the beginning of the attempt until now, or until it registered.
     pub elapsed_ms: u64,
-    /// Why a person should look, when one should: stalled with its hint, failed, frozen, in conflict.
+    /// Why a person should look, when one should: stalled, failed, frozen, in conflict, its BMC not usable.
     pub failed: Option<String>,
+    /// The cause of that, else what seems to be in the way of its boot.
+    #[serde(default)]
+    pub hint: Option<HintCode>,
     /// The hint, or the last thing that the agent said.
     pub note: String,
     /// The phases of the attempt, in order.
@@ -98,6 +102,7 @@ impl Fleet {
     fn machine_status(&self, now: Timestamp, machine: &Machine) -> MachineStatus {
         let (now, attempt) = (self.at(now), self.attempts.get(&machine.id));
         let failed = self.failure(machine.id);
+        let suspect = attempt.and_then(|attempt| attempt.suspect.as_ref());
         let registered = attempt.filter(|attempt| attempt.phase() == Some(Phase::Registered));
         let until = registered.map_or(now, |attempt| attempt.since());
         let millis = |from: Timestamp, to: Timestamp| to.as_millis().saturating_sub(from.as_millis());
@@ -117,8 +122,12 @@ impl Fleet {
             phase: attempt.and_then(|attempt| attempt.phase()),
             progress: attempt.and_then(|attempt| attempt.progress),
             elapsed_ms: attempt.map_or(0, |attempt| millis(attempt.began, until)),
-            note: failed.clone().or_else(|| attempt.map(|attempt| attempt.note.clone())).unwrap_or_default(),
-            failed,
+            hint: failed.as_ref().or(suspect).map(|hint| hint.code),
+            note: match (&failed, suspect) {
+                (Some(hint), _) | (None, Some(hint)) => hint.text.clone(),
+                (None, None) => attempt.map(|attempt| attempt.note.clone()).unwrap_or_default(),
+            },
+            failed: failed.map(|hint| hint.text),
             phases: attempt
                 .into_iter()
                 .flat_map(|attempt| attempt.phases.iter().map(|at| (attempt.began, at)))
@@ -131,26 +140,38 @@ impl Fleet {
     }
 
     /// Why a person should look at a machine, if one should.
-    pub(crate) fn failure(&self, id: MachineId) -> Option<String> {
+    pub(crate) fn failure(&self, id: MachineId) -> Option<Hint> {
         let machine = self.machines.get(&id).filter(|machine| machine.lifecycle != Lifecycle::Retired)?;
+        let hint = |code, text: &str| Some(Hint { code, text: text.to_owned() });
         if machine.lifecycle == Lifecycle::Conflict {
-            return Some(machine.conflict.clone().unwrap_or_default());
+            return hint(HintCode::Conflict, machine.conflict.as_deref().unwrap_or_default());
         }
-        if machine.bmc_doubt.is_some() {
-            return machine.bmc_doubt.clone();
+        if let Some(doubt) = &machine.bmc_doubt {
+            return hint(HintCode::BmcOther, doubt);
         }
         if let Some(why) = host_keys::words(machine) {
-            return Some(why);
+            return hint(HintCode::HostKeysChanged, &why);
         }
         let order = self.latest_order(id);
         let by_order = order.and_then(|order| match (&order.frozen, &order.state) {
-            (Some(why), _) if order.is_open() => Some(format!("order frozen: {why}")),
-            (_, OrderState::Failed { reason, .. }) => Some(reason.clone()),
-            (_, OrderState::Expired) => Some("order expired: the machine never claimed it".into()),
-            (_, OrderState::Voided) => Some("order voided by restoring a backup".into()),
+            (Some(why), _) if order.is_open() => hint(HintCode::OrderFrozen, &format!("order frozen: {why}")),
+            (_, OrderState::Failed { reason, hint: code, .. }) => {
+                hint(code.unwrap_or(HintCode::AgentFailed), reason)
+            }
+            (_, OrderState::Expired) => {
+                hint(HintCode::OrderExpired, "order expired: the machine never claimed it")
+            }
+            (_, OrderState::Voided) => hint(HintCode::OrderVoided, "order voided by restoring a backup"),
             _ => None,
         });
-        by_order.or_else(|| self.attempts.get(&id)?.stalled.clone())
+        let store = || {
+            let why = self.degraded.as_ref().filter(|_| order.is_some_and(Order::is_open))?;
+            hint(HintCode::StoreRefuses, &format!("the store refuses writes: {why}"))
+        };
+        by_order
+            .or_else(store)
+            .or_else(|| self.attempts.get(&id)?.stalled.clone())
+            .or_else(|| self.bmc_faults.get(&id).cloned())
     }
 
     /// What happened to a machine, oldest first.

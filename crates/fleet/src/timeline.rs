@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::Phase;
+use crate::hint::HintCode;
 use crate::identity::{Mac, MachineId, OrderId};
 use crate::order::Role;
 use crate::time::Timestamp;
@@ -116,12 +117,15 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         reason: String,
     },
-    /// A phase lasted too long.
+    /// A boot goes no further.
     Stalled {
         /// Which.
         phase: Phase,
-        /// What to look at.
+        /// What was seen.
         hint: String,
+        /// The cause.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<HintCode>,
     },
     /// A system registered.
     Registered {
@@ -178,7 +182,10 @@ impl EventKind {
             Self::Frozen { order, reason } => format!("order {order} frozen: {reason}"),
             Self::Ended { order, state, reason } if reason.is_empty() => format!("order {order} {state}"),
             Self::Ended { order, state, reason } => format!("order {order} {state}: {reason}"),
-            Self::Stalled { phase, hint } => format!("stalled at {}: {hint}", phase.words()),
+            Self::Stalled { phase, hint, code: None } => format!("stalled at {}: {hint}", phase.words()),
+            Self::Stalled { phase, hint, code: Some(code) } => {
+                format!("stalled at {}: [{code}] {hint}; {}", phase.words(), code.remedy())
+            }
             Self::Registered { address: Some(address) } => format!("registered at {address}"),
             Self::Registered { address: None } => "registered".into(),
             Self::BmcFailed { detail } => format!("BMC: {detail}"),

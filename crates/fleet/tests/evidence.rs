@@ -53,6 +53,7 @@ fn an_agent_whose_bmc_is_another_stops_power_commands() {
     let says = |guid: &str| Observation::AgentReport {
         claim: claim.secret,
         phase: AgentPhase::parse("bmc", guid),
+        code: None,
         detail: guid.into(),
     };
     fleet.observe(secs(3), says(&BOARD.swapped().to_string())).unwrap();

@@ -79,7 +79,12 @@ fn many_machines_boot_with_few_flushes() {
         fleet
             .observe(
                 now(),
-                Observation::AgentReport { claim, phase: AgentPhase::Started, detail: String::new() },
+                Observation::AgentReport {
+                    claim,
+                    phase: AgentPhase::Started,
+                    code: None,
+                    detail: String::new(),
+                },
             )
             .unwrap()
     });

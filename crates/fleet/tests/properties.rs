@@ -52,6 +52,7 @@ fn observation() -> impl Strategy<Value = Observation> {
             Observation::AgentReport {
                 claim: ClaimSecret::new(claim),
                 phase: AgentPhase::parse(&phase, &detail),
+                code: None,
                 detail,
             }
         }),

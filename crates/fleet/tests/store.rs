@@ -57,8 +57,12 @@ fn everything_durable_comes_back() {
         "the same nonce hears the same answer after a restart"
     );
     assert!(matches!(again.decide(now(), &Sighting::of(MAC)), Decision::Local { .. }));
-    let report =
-        Observation::AgentReport { claim: claim.secret, phase: AgentPhase::Done, detail: String::new() };
+    let report = Observation::AgentReport {
+        claim: claim.secret,
+        phase: AgentPhase::Done,
+        code: None,
+        detail: String::new(),
+    };
     again.observe(now(), report).unwrap();
     #[cfg(unix)]
     {

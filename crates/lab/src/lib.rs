@@ -24,6 +24,7 @@ pub mod sandbox;
 #[cfg(feature = "simulated")]
 pub mod simulated;
 pub mod standing;
+pub mod vlan;
 
 #[cfg(feature = "bmc")]
 pub use bmc::Bmcs;
@@ -41,3 +42,4 @@ pub use qemu::Accelerator;
 #[cfg(feature = "simulated")]
 pub use simulated::{SimulatedConfig, SimulatedLab, SimulatedMachine};
 pub use standing::{Lab, LabConfig};
+pub use vlan::Vlan;

@@ -18,9 +18,9 @@ use crate::capture::EVERY_PROTOCOL;
 use crate::error::{LabError, Result};
 
 /// How soon the threads see that they should end.
-const TICK: Duration = Duration::from_millis(100);
+pub(crate) const TICK: Duration = Duration::from_millis(100);
 /// The longest frame that is passed on; the lab's interfaces send 1514.
-const LONGEST: usize = 65_536;
+pub(crate) const LONGEST: usize = 65_536;
 const BUFFER: usize = 4 << 20;
 
 /// A cable in use; dropping it unplugs the machine.
@@ -162,13 +162,13 @@ fn first_frame(octets: &[u8]) -> Option<(&[u8], usize)> {
     Some((rest.get(..length)?, 4 + length))
 }
 
-fn is_pause(kind: ErrorKind) -> bool {
+pub(crate) fn is_pause(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }
 
 /// Computes the checksum of a TCP or UDP segment over IPv4 or IPv6 (RFC 1071, RFC 768, RFC 9293 §3.1, RFC 8200 §8.1).
 /// A fragment, or anything else, stays as it is.
-fn fill_checksum(frame: &mut [u8]) {
+pub(crate) fn fill_checksum(frame: &mut [u8]) {
     let Some((ip, addresses, protocol, transport)) = layout(frame) else { return };
     let field = match protocol {
         6 => transport.start + 16,

@@ -49,11 +49,19 @@ pub(crate) struct Arguments {
 impl Arguments {
     /// What was typed, checked beyond what the grammar can say. A fault ends the program with exit code 2.
     pub(crate) fn read() -> Self {
-        let arguments = Self::parse();
-        if let Err(fault) = arguments.check() {
-            Self::command().error(ErrorKind::ArgumentConflict, fault).exit();
+        let checked = Self::try_parse().and_then(|arguments| match arguments.check() {
+            Ok(()) => Ok(arguments),
+            Err(fault) => Err(Self::command().error(ErrorKind::ArgumentConflict, fault)),
+        });
+        match checked {
+            Ok(arguments) => arguments,
+            Err(error) if error.exit_code() == 0 => error.exit(),
+            Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),
+            Err(error) => {
+                eprintln!("{}", one_line(&error.to_string()));
+                std::process::exit(error.exit_code());
+            }
         }
-        arguments
     }
 
     fn check(&self) -> Result<(), &'static str> {
@@ -67,6 +75,18 @@ impl Arguments {
             _ => Ok(()),
         }
     }
+}
+
+/// clap's message in one line: what is wrong, what there is instead, and whose help says more.
+fn one_line(text: &str) -> String {
+    let (said, usage) = text.split_once("\n\nUsage: ").unwrap_or((text, "kpc"));
+    let lines = said.lines().map(str::trim);
+    let lines: Vec<&str> =
+        lines.filter(|line| !line.is_empty() && !line.starts_with("For more information")).collect();
+    let verb =
+        usage.split_whitespace().take_while(|word| word.bytes().all(|letter| letter.is_ascii_lowercase()));
+    let verb: Vec<&str> = verb.collect();
+    format!("{}; see `{} --help`", lines.join("; ").replace(":; ", ": "), verb.join(" "))
 }
 
 /// Flags that every verb takes.
@@ -587,7 +607,7 @@ fn size(text: &str) -> Result<usize, String> {
     octets.filter(|octets| (1..=MOST).contains(octets)).ok_or(format!("`{text}`: write 1B to 16MiB"))
 }
 
-fn seconds(text: &str) -> Result<std::time::Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<std::time::Duration, String> {
     let (digits, unit) = match text.find(|letter: char| !letter.is_ascii_digit()) {
         Some(at) => text.split_at(at),
         None => (text, "s"),
@@ -606,6 +626,19 @@ fn seconds(text: &str) -> Result<std::time::Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wrong_flag_gets_one_line() {
+        let said = |words: &str| {
+            let error = Arguments::try_parse_from(words.split(' ')).map(|_| ()).unwrap_err();
+            one_line(&error.to_string())
+        };
+        let line = said("kpc status --colour");
+        assert_eq!(line, "error: unexpected argument '--colour' found; see `kpc status --help`");
+        let line = said("kpc provision n1");
+        assert!(line.contains("provided: --profile") && line.contains("`kpc provision --help`"), "{line}");
+        assert!(!line.contains('\n'));
+    }
 
     #[test]
     fn the_grammar_is_consistent() {

@@ -2,15 +2,18 @@
 
 mod install;
 mod racks;
+mod timeouts;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::args::{Common, DEFAULT_CONFIG};
 pub(crate) use install::{BootOrder, Install, is_digest};
+use timeouts::{Time, Timeouts};
 
 /// The server's folder where none is named.
 pub(crate) const DEFAULT_DATA_DIR: &str = "/var/lib/kpc";
@@ -54,6 +57,9 @@ pub(crate) struct Config {
     /// What the agent writes, by profile.
     #[serde(default)]
     pub(crate) install: BTreeMap<String, Install>,
+    /// How long things may take.
+    #[serde(default)]
+    pub(crate) timeouts: Timeouts,
     /// Racks, where they differ.
     #[serde(default)]
     pub(crate) rack: Vec<racks::Rack>,
@@ -150,6 +156,8 @@ pub(crate) struct Dhcp {
     pub(crate) bios: String,
     /// Loader of x64 UEFI machines. Default `snponly.efi`.
     pub(crate) x64_uefi: String,
+    /// Loaders of other machines, by architecture: `arm64-uefi = "arm64/snponly.efi"`. A `bios` or `x64-uefi` here wins.
+    pub(crate) boot: BTreeMap<String, String>,
     /// Answer booting machines' router solicitations (lifetime 0, no prefix, unicast), which saves iPXE 15 s a stage
     /// on networks without an IPv6 router. Default false.
     pub(crate) answer_router_solicitations: bool,
@@ -160,6 +168,7 @@ impl Default for Dhcp {
         Self {
             bios: "undionly.kpxe".to_owned(),
             x64_uefi: "snponly.efi".to_owned(),
+            boot: BTreeMap::new(),
             answer_router_solicitations: false,
         }
     }
@@ -173,11 +182,21 @@ pub(crate) struct Bmc {
     pub(crate) user: String,
     /// A file whose first line is the password; it must not be readable by others.
     pub(crate) password_file: Option<PathBuf>,
+    /// How long a BMC may be silent after a power command that it took, as one that shares its interface with the system
+    /// is while that starts. Default `90s`.
+    silent_after_power: Option<Time>,
+}
+
+impl Bmc {
+    /// How long silence after a power command is no fault.
+    pub(crate) fn silent_after_power(&self) -> Duration {
+        self.silent_after_power.map_or(Duration::from_secs(90), |time| time.0)
+    }
 }
 
 impl Default for Bmc {
     fn default() -> Self {
-        Self { user: "admin".to_owned(), password_file: None }
+        Self { user: "admin".to_owned(), password_file: None, silent_after_power: None }
     }
 }
 
@@ -233,6 +252,11 @@ fn check(config: &Config) -> Result<(), String> {
         ));
     }
     racks::check(config.network.bmc.as_ref(), &config.rack)?;
+    if let Some(name) = config.dhcp.boot.keys().find(|name| name.parse::<proxy_dhcp::ClientArch>().is_err()) {
+        return Err(format!(
+            "[dhcp.boot] {name}: no such architecture; there are bios, x64-uefi, arm64-uefi and others, or a number"
+        ));
+    }
     for (profile, install) in &config.install {
         install.check(profile)?;
         if config.bootcfg.live_profiles.contains(profile) {

@@ -341,7 +341,9 @@ impl World {
     pub(super) fn report(&mut self, claim: ClaimSecret, phase: AgentPhase) {
         for _ in 0..=self.dice.below(2) {
             self.ask(|fleet, now| {
-                fleet.observe(now, Observation::AgentReport { claim, phase, detail: "x".into() }).is_ok()
+                fleet
+                    .observe(now, Observation::AgentReport { claim, phase, code: None, detail: "x".into() })
+                    .is_ok()
             });
         }
         if self.dice.chance(10) {

@@ -91,7 +91,10 @@ impl<E: Into<redb::Error>> From<E> for StoreError {
 /// The store in one redb file.
 #[derive(Debug)]
 pub struct RedbStore {
-    database: Database,
+    /// `None` after a failed write until it could be opened again: redb takes nothing more once its file failed.
+    database: Option<Database>,
+    /// Where it can be opened again; `None` on a backend of somebody else's.
+    path: Option<PathBuf>,
 }
 
 impl RedbStore {
@@ -110,7 +113,8 @@ impl RedbStore {
         let backend = redb::backends::FileBackend::new(file).map_err(wrong)?;
         let database =
             redb::Builder::new().set_cache_size(CACHE).create_with_backend(backend).map_err(wrong)?;
-        Self::with_database(database, path)
+        Self::prepare(&database, path)?;
+        Ok(Self { database: Some(database), path: Some(path.to_owned()) })
     }
 
     /// Makes a new store of these records ([`crate::backup::restored`]) where none is: written whole beside
@@ -149,10 +153,12 @@ impl RedbStore {
             .set_cache_size(CACHE)
             .create_with_backend(backend)
             .map_err(|source| StoreError::Open { path: path.to_owned(), source: Box::new(source) })?;
-        Self::with_database(database, path)
+        Self::prepare(&database, path)?;
+        Ok(Self { database: Some(database), path: None })
     }
 
-    fn with_database(database: Database, path: &Path) -> Result<Self, StoreError> {
+    /// Tables and schema.
+    fn prepare(database: &Database, path: &Path) -> Result<(), StoreError> {
         let transaction = database.begin_write()?;
         {
             let mut meta = transaction.open_table(META)?;
@@ -168,8 +174,68 @@ impl RedbStore {
             transaction.open_table(VARS)?;
         }
         transaction.commit()?;
-        Ok(Self { database })
+        Ok(())
     }
+
+    fn database(&self) -> Result<&Database, StoreError> {
+        self.database.as_ref().ok_or_else(|| StoreError::File {
+            path: self.path.clone().unwrap_or_default(),
+            source: std::io::Error::other("closed after a failed write"),
+        })
+    }
+
+    /// After a failed write: what was durable is what is there.
+    fn reopen(&mut self) -> Result<(), StoreError> {
+        if let (None, Some(path)) = (&self.database, self.path.clone()) {
+            *self = Self::open(path)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes all of these, or none.
+fn write(database: &Database, records: &[Record]) -> Result<(), StoreError> {
+    let transaction = database.begin_write()?; // a transaction dropped early writes nothing
+    {
+        let mut machines = transaction.open_table(MACHINES)?;
+        let mut orders = transaction.open_table(ORDERS)?;
+        let mut grants = transaction.open_table(GRANTS)?;
+        let mut vars = transaction.open_table(VARS)?;
+        let mut jobs = transaction.open_table(JOBS)?;
+        let mut events = transaction.open_table(EVENTS)?;
+        for record in records {
+            match record {
+                Record::Machine(machine) => {
+                    drop(machines.insert(machine.id.0, encode("machines", machine)?.as_slice())?)
+                }
+                Record::Order(order) => drop(orders.insert(order.id.0, encode("orders", order)?.as_slice())?),
+                Record::Grant(grant) => {
+                    let octets = encode("grants", grant)?;
+                    let before = grants.get(grant.order.0)?.map(|before| before.value() == octets);
+                    match before {
+                        Some(true) => {}
+                        Some(false) => return Err(StoreError::GrantExists(grant.order)),
+                        None => drop(grants.insert(grant.order.0, octets.as_slice())?),
+                    }
+                }
+                Record::Vars { scope, vars: none } if none.is_empty() => drop(vars.remove(scope.as_str())?),
+                Record::Vars { scope, vars: all } => {
+                    drop(vars.insert(scope.as_str(), encode("vars", all)?.as_slice())?)
+                }
+                Record::Job(job) => drop(jobs.insert(job.id.0, encode("jobs", job)?.as_slice())?),
+                Record::ForgetJob { job } => drop(jobs.remove(job.0)?),
+                Record::Event(event) => drop(events.insert(event.seq, encode("events", event)?.as_slice())?),
+                Record::ForgetEvents { seqs } => {
+                    for seq in seqs {
+                        events.remove(seq)?;
+                    }
+                }
+                Record::ForgetOrder { order, .. } => drop(orders.remove(order.0)?),
+            }
+        }
+    }
+    transaction.commit()?; // Durability::Immediate is the default: synced before it returns
+    Ok(())
 }
 
 impl Store for RedbStore {
@@ -179,53 +245,12 @@ impl Store for RedbStore {
         if records.is_empty() {
             return Ok(());
         }
-        let transaction = self.database.begin_write()?; // a transaction dropped early writes nothing
-        {
-            let mut machines = transaction.open_table(MACHINES)?;
-            let mut orders = transaction.open_table(ORDERS)?;
-            let mut grants = transaction.open_table(GRANTS)?;
-            let mut vars = transaction.open_table(VARS)?;
-            let mut jobs = transaction.open_table(JOBS)?;
-            let mut events = transaction.open_table(EVENTS)?;
-            for record in records {
-                match record {
-                    Record::Machine(machine) => {
-                        drop(machines.insert(machine.id.0, encode("machines", machine)?.as_slice())?)
-                    }
-                    Record::Order(order) => {
-                        drop(orders.insert(order.id.0, encode("orders", order)?.as_slice())?)
-                    }
-                    Record::Grant(grant) => {
-                        let octets = encode("grants", grant)?;
-                        let before = grants.get(grant.order.0)?.map(|before| before.value() == octets);
-                        match before {
-                            Some(true) => {}
-                            Some(false) => return Err(StoreError::GrantExists(grant.order)),
-                            None => drop(grants.insert(grant.order.0, octets.as_slice())?),
-                        }
-                    }
-                    Record::Vars { scope, vars: none } if none.is_empty() => {
-                        drop(vars.remove(scope.as_str())?)
-                    }
-                    Record::Vars { scope, vars: all } => {
-                        drop(vars.insert(scope.as_str(), encode("vars", all)?.as_slice())?)
-                    }
-                    Record::Job(job) => drop(jobs.insert(job.id.0, encode("jobs", job)?.as_slice())?),
-                    Record::ForgetJob { job } => drop(jobs.remove(job.0)?),
-                    Record::Event(event) => {
-                        drop(events.insert(event.seq, encode("events", event)?.as_slice())?)
-                    }
-                    Record::ForgetEvents { seqs } => {
-                        for seq in seqs {
-                            events.remove(seq)?;
-                        }
-                    }
-                    Record::ForgetOrder { order, .. } => drop(orders.remove(order.0)?),
-                }
-            }
+        self.reopen()?;
+        let written = write(self.database()?, records);
+        if self.path.is_some() && matches!(written, Err(StoreError::Io(_))) {
+            self.database = None;
         }
-        transaction.commit()?; // Durability::Immediate is the default: synced before it returns
-        Ok(())
+        written
     }
 
     fn load(&self) -> Result<Vec<Record>, StoreError> {
@@ -235,7 +260,7 @@ impl Store for RedbStore {
     }
 
     fn each(&self, take: &mut dyn FnMut(Record)) -> Result<(), StoreError> {
-        let transaction = self.database.begin_read()?;
+        let transaction = self.database()?.begin_read()?;
         for row in transaction.open_table(MACHINES)?.iter()? {
             let (key, octets) = row?;
             take(Record::Machine(decode::<Machine>("machines", MachineId(key.value()), octets.value())?));

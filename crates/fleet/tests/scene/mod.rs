@@ -51,7 +51,10 @@ pub fn report(
     claim: &Claim,
     phase: AgentPhase,
 ) -> Result<MachineId, Ignored> {
-    fleet.observe(now, Observation::AgentReport { claim: claim.secret, phase, detail: String::new() })
+    fleet.observe(
+        now,
+        Observation::AgentReport { claim: claim.secret, phase, code: None, detail: String::new() },
+    )
 }
 
 pub fn registration(claim: &Claim) -> Registration {

@@ -199,7 +199,7 @@ impl Image {
         size: u64,
         sha256: &str,
         mut progress: impl FnMut(u64, u64),
-    ) -> Result<u64, String> {
+    ) -> Result<u64, Unwritten> {
         let failed = |doing: &str, error: io::Error| format!("{doing}: {error}");
         let fits = |end: u64| match end <= size {
             true => Ok(()),
@@ -222,15 +222,30 @@ impl Image {
         self.unpacked = Box::new(io::empty());
         let found = digest::hex(&std::mem::take(&mut self.passed.borrow_mut().hash).finalize());
         if found != sha256 {
-            return Err(format!(
+            return Err(Unwritten::OtherImage(format!(
                 "the image's SHA-256 is {found}, but should be {sha256}; its start was not written"
-            ));
+            )));
         }
         disk.sync_data().map_err(|error| failed("write the disk", error))?;
         disk.write_all_at(&self.head, 0).map_err(|error| failed("write the start of the disk", error))?;
         disk.sync_all().map_err(|error| failed("write the start of the disk", error))?;
         progress(self.passed.borrow().octets, written);
         Ok(written)
+    }
+}
+
+/// Why an image was not written to its end.
+#[derive(Debug)]
+pub(crate) enum Unwritten {
+    /// It is not the one that its digest was signed for.
+    OtherImage(String),
+    /// Something else.
+    Failed(String),
+}
+
+impl From<String> for Unwritten {
+    fn from(words: String) -> Self {
+        Self::Failed(words)
     }
 }
 

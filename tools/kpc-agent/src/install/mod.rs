@@ -26,7 +26,7 @@ use crate::parameters::Parameters;
 use crate::server::{Refused, Server};
 use crate::{digest, http};
 use disks::Blocks;
-use image::Image;
+use image::{Image, Unwritten};
 use order::{Order, UserData};
 use rule::Disk;
 
@@ -43,22 +43,27 @@ const EXCLUSIVE: i32 = 0o200;
 
 /// Why the installation stopped.
 enum Stop {
-    /// It is told to the server, where the order ends with these words.
-    Failed(String),
+    /// It is told to the server, where the order ends with these words and the word for the cause, where there is one.
+    Failed(String, Option<&'static str>),
     /// The server does not want to hear of this boot any more.
     Refused(Refused),
 }
 
 impl From<String> for Stop {
     fn from(words: String) -> Self {
-        Self::Failed(words)
+        Self::Failed(words, None)
     }
+}
+
+/// The word for a cause, as the server knows it.
+fn because(cause: &'static str) -> impl FnOnce(String) -> Stop {
+    move |words| Stop::Failed(words, Some(cause))
 }
 
 impl From<Refused> for Stop {
     fn from(refused: Refused) -> Self {
         match refused.status {
-            409 => Self::Failed(refused.words),
+            409 => Self::Failed(refused.words, None),
             _ => Self::Refused(refused),
         }
     }
@@ -73,9 +78,13 @@ pub(crate) fn run(args: &Args, parameters: &Parameters) -> ExitCode {
     let server = Server { url: url.clone(), claim: claim.clone(), pause: std::thread::sleep };
     match install(args, &server) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Stop::Failed(words)) => {
+        Err(Stop::Failed(words, cause)) => {
             fail(format!("stopped: {words}"));
-            if let Err(refused) = server.call("/v1/report", &server.report("failed", &words)) {
+            let mut report = server.report("failed", &words);
+            if let (Some(cause), Value::Object(report)) = (cause, &mut report) {
+                report.insert("code".to_owned(), cause.into());
+            }
+            if let Err(refused) = server.call("/v1/report", &report) {
                 fail(format!("the server takes no report: {}", refused.words));
             }
             crate::run::stay(args);
@@ -98,7 +107,7 @@ fn install(args: &Args, server: &Server) -> Result<(), Stop> {
     server.tell("agent", concat!("kpc-agent ", env!("CARGO_PKG_VERSION")));
     let disks = inventory(&args.places, server)?;
     let order = Order::parse(&answer.value)?;
-    let chosen = order.disk.choose(&disks)?;
+    let chosen = order.disk.choose(&disks).map_err(because("no-disk-fits"))?;
     let node = args.places.dev.join(&chosen.name);
     say(format!("disk {chosen}"));
     let files = user_data(&order)?;
@@ -115,7 +124,7 @@ fn install(args: &Args, server: &Server) -> Result<(), Stop> {
     let granted = grant.value.get("serial").and_then(Value::as_str) == Some(chosen.serial.as_str());
     let given_up = order.wipe.as_deref() == Some(chosen.serial.as_str());
     if !granted || !(signatures.is_empty() || given_up) {
-        return Err(Stop::Failed(format!("the grant is not for {chosen}; nothing was written")));
+        return Err(Stop::Failed(format!("the grant is not for {chosen}; nothing was written"), None));
     }
     say(format!("granted: {} is written now", chosen.serial));
     let octets = write(image, &disk, chosen, &order, server)?;
@@ -135,7 +144,7 @@ fn install(args: &Args, server: &Server) -> Result<(), Stop> {
     say("reboot");
     rustix::fs::sync();
     rustix::system::reboot(rustix::system::RebootCommand::Restart)
-        .map_err(|error| Stop::Failed(format!("reboot: {error}")))
+        .map_err(|error| Stop::Failed(format!("reboot: {error}"), None))
 }
 
 /// What this machine has, told to the server.
@@ -201,10 +210,10 @@ fn random<const N: usize>() -> Result<[u8; N], String> {
 
 /// Writes the image and reports on the way.
 #[expect(clippy::disallowed_methods, reason = "reports are paced by the clock")]
-fn write(image: Image, disk: &File, chosen: &Disk, order: &Order, server: &Server) -> Result<u64, String> {
+fn write(image: Image, disk: &File, chosen: &Disk, order: &Order, server: &Server) -> Result<u64, Stop> {
     let start = Instant::now();
     let mut told = start;
-    image.write(disk, chosen.octets, &order.sha256, |served, written| {
+    let written = image.write(disk, chosen.octets, &order.sha256, |served, written| {
         if told.elapsed() < REPORTS {
             return;
         }
@@ -214,6 +223,10 @@ fn write(image: Image, disk: &File, chosen: &Disk, order: &Order, server: &Serve
         let line = format!("{percent} % {} MiB, {} MiB/s", written >> 20, (written >> 20) / seconds);
         say(&line);
         server.tell("writing", &line);
+    });
+    written.map_err(|unwritten| match unwritten {
+        Unwritten::OtherImage(words) => Stop::Failed(words, Some("bad-signature")),
+        Unwritten::Failed(words) => Stop::Failed(words, None),
     })
 }
 

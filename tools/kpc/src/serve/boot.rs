@@ -4,7 +4,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use fleet::{Decision, Mac, Observation, Reason, Sighting, Stage, Uuid};
+use fleet::{Decision, Hint, HintCode, Mac, Observation, Reason, Sighting, Stage, Uuid};
+use proxy_dhcp::why::Missing;
 use proxy_dhcp::{BootRequest, ClientArch};
 use tftp::driver::{Cause, Directory, OpenRequest, Opened, Refusal, Source};
 use tftp::wire::ErrorCode;
@@ -50,7 +51,7 @@ impl proxy_dhcp::driver::Decide for DhcpHook {
 
 /// What proxy DHCP tells, as observations.
 pub(crate) fn dhcp_event(state: &State, event: &proxy_dhcp::driver::Event<'_>) {
-    use proxy_dhcp::driver::Event;
+    use proxy_dhcp::driver::{Event, Reason};
     match event {
         Event::Offered { mac, uuid, stage, file, arch, .. } => {
             let mut sighting = Sighting::of(Mac(mac.0));
@@ -68,10 +69,8 @@ pub(crate) fn dhcp_event(state: &State, event: &proxy_dhcp::driver::Event<'_>) {
             };
             count(counter);
             if stage == Stage::Firmware {
-                let machine = state.read(|fleet, _| fleet.machine_with(Mac(mac.0)).map(|machine| machine.id));
-                if let Some(machine) = machine {
-                    state.firmware_heard(machine, *arch != ClientArch::Bios);
-                }
+                let uefi = *arch != ClientArch::Bios;
+                state.observe(Observation::Firmware { sighting: sighting.clone(), uefi });
             }
             let program =
                 file.as_ref().map_or_else(|| format!("{arch}: boot server on 4011"), ToString::to_string);
@@ -80,6 +79,23 @@ pub(crate) fn dhcp_event(state: &State, event: &proxy_dhcp::driver::Event<'_>) {
         Event::Ignored { mac, reason, .. } => {
             tracing::debug!(mac = mac.map(|mac| mac.to_string()), %reason, "DHCP ignored");
             state.metrics().ignored("dhcp", reason_kind(reason));
+            if let (Some(mac), Reason::Ignored(proxy_dhcp::Ignored::NoRule { arch, ipxe: false })) =
+                (mac, reason)
+            {
+                // Nobody was asked about it yet: it is heard here.
+                let sighting = Sighting::of(Mac(mac.0));
+                state.observe(Observation::Seen { sighting: sighting.clone(), stage: Stage::Firmware });
+                let text = format!("its firmware is {arch}, for which no loader is set");
+                let hint = Hint::new(HintCode::NoLoaderForArchitecture, &text);
+                state.observe(Observation::Trouble { sighting, hint, certain: true });
+            }
+        }
+        Event::Stuck { finding } => {
+            let sighting = Sighting::of(Mac(finding.mac.0));
+            if let Some(code) = cause(&finding.missing) {
+                let hint = Hint::new(code, &finding.missing.to_string());
+                state.observe(Observation::Trouble { sighting, hint, certain: false });
+            }
         }
         Event::ForeignResponder { server, interface, .. } => {
             tracing::debug!(%server, interface, "another PXE responder");
@@ -89,6 +105,24 @@ pub(crate) fn dhcp_event(state: &State, event: &proxy_dhcp::driver::Event<'_>) {
         Event::Failed { doing, interface, error } => tracing::warn!(doing, interface, %error, "DHCP"),
         other => tracing::debug!(?other, "DHCP"),
     }
+}
+
+/// The word for a step that did not come; `None` where what we sent ourselves says more.
+fn cause(missing: &Missing) -> Option<HintCode> {
+    Some(match missing {
+        Missing::Request { lease_offered: false, .. } => HintCode::NoLease,
+        Missing::Request { lease_offered: true, .. } => HintCode::OffersNotTaken,
+        Missing::SecondResponder { .. } => HintCode::SecondResponder,
+        Missing::BootServerRequest { .. } => HintCode::BootServerNotAsked,
+        Missing::BootServerAnswer => HintCode::BootServerBlocked,
+        Missing::FileRead { .. } => HintCode::TftpNotAsked,
+        Missing::FileAnswer { .. } => HintCode::TftpBlocked,
+        Missing::RightArchitecture { .. } => HintCode::WrongLoader,
+        Missing::NextServer { .. } => HintCode::GrubNoNextServer,
+        Missing::LoaderStart { .. } => HintCode::LoaderRefused,
+        Missing::ScriptRequest { .. } => HintCode::LoaderLoop,
+        _ => return None,
+    })
 }
 
 /// A reason without what a stranger wrote: the metrics count by it.
@@ -145,9 +179,14 @@ pub(crate) fn tftp_event(state: &State, event: &tftp::driver::Event) {
             tracing::debug!(%peer, path, ?cause, "TFTP");
             count(&state.metrics().tftp_cut);
         }
-        Event::Refused { peer, path, reason, .. } => {
+        Event::Refused { peer, path, code, reason } => {
             tracing::info!(%peer, path, reason, "TFTP refused");
             count(&state.metrics().tftp_refused);
+            if *code == ErrorCode::FileNotFound {
+                let mut sighting = Sighting::from_peer(peer.ip());
+                sighting.mac = state.neighbour(peer.ip());
+                state.observe(Observation::LoaderMissing { sighting, file: path.clone() });
+            }
         }
         other => tracing::debug!(?other, "TFTP"),
     }

@@ -8,7 +8,7 @@ use bootcfg::driver::http::{Access, Deciding, Hook, RequestFacts, Target, Verdic
 use bootcfg::driver::store::{FileStore, Store as _};
 use bootcfg::route::Endpoint;
 use bytes::Bytes;
-use fleet::{Boot, Claim, ClaimRefused, Decision, Mac, Observation, Role, Sighting};
+use fleet::{Boot, Claim, ClaimRefused, Decision, Hint, HintCode, Mac, Observation, Role, Sighting};
 use serde_json::{Map, Value};
 
 use crate::serve::state::State;
@@ -55,11 +55,19 @@ impl Hook for BootHook {
             "HTTP"
         );
         self.state.metrics().answered(access.status, access.octets);
-        if !access.complete || access.method != "GET" {
+        if access.method != "GET" {
             return;
         }
         let mut sighting = Sighting::from_peer(access.peer.ip().to_canonical());
         sighting.mac = self.state.neighbour(access.peer.ip());
+        if let Some(hint) = self.trouble(access, &sighting) {
+            // A fetch that was cut may be tried again.
+            let certain = access.complete;
+            self.state.observe(Observation::Trouble { sighting: sighting.clone(), hint, certain });
+        }
+        if !access.complete {
+            return;
+        }
         let observation = match &access.target {
             _ if access.status >= 400 => {
                 let detail = access.detail.as_deref().unwrap_or("refused");
@@ -149,13 +157,13 @@ impl BootHook {
         arguments.extend(sighting.mac.map(|mac| format!("BOOTIF=01-{}", mac.to_string().replace(':', "-"))));
         arguments.extend(self.parts_of(&boot.profile));
         arguments.extend(self.installer_of(&boot.profile, &query));
-        self.served(boot, labels, arguments)
+        self.served(boot, sighting, labels, arguments)
     }
 
     /// What the other endpoints answer: under the present claim only.
     fn rendering(&self, sighting: &Sighting, labels: &Labels) -> Verdict {
         match self.state.read(|fleet, now| fleet.decide(now, sighting)) {
-            Decision::Boot(boot) if boot.claimed => self.served(&boot, labels, Vec::new()),
+            Decision::Boot(boot) if boot.claimed => self.served(&boot, sighting, labels, Vec::new()),
             Decision::Boot(boot) => Verdict::Refuse {
                 status: 403,
                 reason: format!("{} has an open order, but this request shows no claim of it", boot.name),
@@ -170,7 +178,7 @@ impl BootHook {
 
     /// The order's profile, with the metadata of the group that the labels select. While a group's file that might be
     /// the one does not parse, nothing.
-    fn served(&self, boot: &Boot, labels: &Labels, arguments: Vec<String>) -> Verdict {
+    fn served(&self, boot: &Boot, sighting: &Sighting, labels: &Labels, arguments: Vec<String>) -> Verdict {
         match why::group_of(&self.store.snapshot(), labels, &boot.profile, &boot.roles) {
             Ok(group) => Verdict::Boot {
                 profile: boot.profile.clone(),
@@ -178,7 +186,12 @@ impl BootHook {
                 metadata: metadata(&boot.name, &boot.roles, &boot.profile),
                 arguments,
             },
-            Err(reason) => Verdict::Refuse { status: 503, reason },
+            Err(reason) => {
+                let hint = Hint::new(HintCode::GroupBroken, &reason);
+                let sighting = sighting.clone();
+                self.state.observe(Observation::Trouble { sighting, hint, certain: true });
+                Verdict::Refuse { status: 503, reason }
+            }
         }
     }
 
@@ -201,6 +214,56 @@ impl BootHook {
 }
 
 impl BootHook {
+    /// What an answer to a machine shows to be in the way of its boot.
+    fn trouble(&self, access: &Access, sighting: &Sighting) -> Option<Hint> {
+        use bootcfg::Reason as Why;
+        let said = |code, text: String| Some(Hint::new(code, &text));
+        let detail = || access.detail.clone().unwrap_or_else(|| format!("error {}", access.status));
+        match (&access.target, access.reason) {
+            (Target::Asset(path), _) if !access.complete && access.status < 400 => {
+                self.is_part(sighting, path).then(|| {
+                    let text = format!("the fetch of {path} was cut after {} octets", access.octets);
+                    Hint::new(HintCode::KernelCut, &text)
+                })
+            }
+            (Target::Asset(path), _) if access.status == 404 => {
+                said(HintCode::AssetMissing, format!("{path} was asked for below /assets/ and is not there"))
+            }
+            (Target::Endpoint(_), Some(Why::GroupBroken)) => said(HintCode::GroupBroken, detail()),
+            (
+                Target::Endpoint(endpoint),
+                Some(
+                    Why::ProfileMissing
+                    | Why::ProfileBroken
+                    | Why::NoBoot
+                    | Why::TemplateMissing
+                    | Why::TemplateBroken
+                    | Why::RenderFailed
+                    | Why::RenderLimit
+                    | Why::Injection
+                    | Why::BadYaml
+                    | Why::BadIgnition,
+                ),
+            ) => said(HintCode::TemplateError, format!("/{}: {}", endpoint.as_str(), detail())),
+            _ => None,
+        }
+    }
+
+    /// Whether this asset is the kernel or an initrd of what the machine boots.
+    fn is_part(&self, sighting: &Sighting, path: &str) -> bool {
+        let Decision::Boot(boot) = self.state.read(|fleet, now| fleet.decide(now, sighting)) else {
+            return false;
+        };
+        let catalog = self.store.snapshot();
+        let Some(boot) = catalog.profile(&boot.profile).and_then(|profile| profile.boot.as_ref()) else {
+            return false;
+        };
+        let is = |part: &str| {
+            part.split_once("/assets/").is_some_and(|(_, name)| name == path.trim_start_matches('/'))
+        };
+        is(&boot.kernel) || boot.initrd.iter().any(|part| is(part))
+    }
+
     /// The places of a profile's kernel and initrd, for the agent, which measures what it was started from.
     fn parts_of(&self, profile: &str) -> Vec<String> {
         let catalog = self.store.snapshot();

@@ -14,8 +14,6 @@ use crate::serve::state::State;
 
 /// How long a BMC may take from a power command to saying that it had its effect.
 const POWER_SETTLES: Duration = Duration::from_secs(30);
-/// How long a BMC that shares its interface with the system may be silent after its system's reset.
-const BMC_SILENT: Duration = Duration::from_secs(90);
 /// How long a system may take to end by itself.
 const SOFT_OFF: Duration = Duration::from_secs(120);
 /// How long a power cycle in doubt may take to show itself by a network boot.
@@ -24,8 +22,6 @@ const CYCLE_SHOWS: Duration = Duration::from_secs(120);
 const ASKED: Duration = Duration::from_millis(500);
 /// Most steps of one job: each action sent and looked at a few times.
 const MAX_STEPS: usize = 16;
-/// System boot option 5: the boot flags (IPMI v2.0 §28.13).
-const BOOT_FLAGS: u8 = 5;
 
 /// Carries a job to its end. What ends it in failure is told to the fleet, which shows it, and returned.
 pub(crate) async fn carry(state: &State, login: &Login, id: JobId) -> Result<(), String> {
@@ -75,14 +71,15 @@ impl Carrier<'_> {
     /// The session, opened where there is none; `patience`: for how long silence is taken for a BMC that shares its
     /// interface and comes back.
     async fn bmc(&mut self, target: &Target, patience: Duration) -> Result<&mut Bmc, Unopened> {
-        let mut waited = Duration::ZERO;
+        let (until, mut told) = (tokio::time::Instant::now() + patience, false);
         while self.session.is_none() {
             match power::open(self.state, self.login, target).await {
                 Ok(bmc) => self.session = Some(bmc),
-                Err(Unopened::Silent(_)) if waited < patience => {
+                Err(Unopened::Silent(_)) if tokio::time::Instant::now() < until => {
+                    if !std::mem::replace(&mut told, true) {
+                        self.state.observe(Observation::BmcResting { machine: target.machine, patience });
+                    }
                     tokio::time::sleep(ASKED).await;
-                    // Opening has waited for itself before it gave up.
-                    waited += ASKED + Duration::from_secs(2);
                 }
                 Err(error) => return Err(error),
             }
@@ -95,7 +92,7 @@ impl Carrier<'_> {
         let (fresh, state) = (self.fresh, self.state);
         let bmc = match self.bmc(target, Duration::ZERO).await {
             Ok(bmc) => bmc,
-            Err(error) => return StepResult::NotDone(error.words()),
+            Err(error) => return StepResult::NotDone(error.told(state, target.machine)),
         };
         if fresh && let Err(why) = power::check_serial(state, bmc, target).await {
             return StepResult::NotDone(why);
@@ -105,7 +102,8 @@ impl Carrier<'_> {
                 if let Some(refused) = must_be_off(bmc, job, target).await {
                     return refused;
                 }
-                set_boot(bmc, BootDevice::Pxe, BootOptions { efi: efi.unwrap_or(false), ..ONCE }).await
+                let efi = is_efi(bmc, efi).await;
+                set_boot(bmc, BootDevice::Pxe, BootOptions { efi, ..ONCE }).await
             }
             BmcAction::DiskBoot => {
                 let options = BootOptions { efi: false, persistent: true, keep_valid_bit: false };
@@ -114,8 +112,8 @@ impl Carrier<'_> {
             BmcAction::Power { action } => {
                 // Taken up again after a restart: the flag of the first half may have run out.
                 if fresh && let Some(efi) = network_boot(job) {
-                    let options = BootOptions { efi: efi.unwrap_or(false), ..ONCE };
-                    let set = set_boot(bmc, BootDevice::Pxe, options).await;
+                    let efi = is_efi(bmc, efi).await;
+                    let set = set_boot(bmc, BootDevice::Pxe, BootOptions { efi, ..ONCE }).await;
                     if set != StepResult::Done {
                         return not_sent(set);
                     }
@@ -143,14 +141,15 @@ impl Carrier<'_> {
         let mut waited = Duration::ZERO;
         loop {
             let (state, machine) = (self.state, target.machine);
-            let asked = match self.bmc(target, BMC_SILENT).await {
+            let asked = match self.bmc(target, state.bmc_rest()).await {
                 Ok(bmc) => bmc.chassis_status().await,
                 // It took the command; that it is silent now is its own matter.
-                Err(Unopened::Silent(words)) => {
+                Err(error @ Unopened::Silent(_)) => {
+                    let words = error.told(state, machine);
                     tracing::info!(machine = %target.name, words, "silent after the power command it took");
                     return StepResult::Done;
                 }
-                Err(error) => return StepResult::NoAnswer(error.words()),
+                Err(error) => return StepResult::NoAnswer(error.told(state, machine)),
             };
             match asked {
                 Ok(status) if status.power_on() == wanted => {
@@ -183,9 +182,9 @@ impl Carrier<'_> {
     async fn look(&mut self, job: &Job, target: &Target, action: BmcAction) -> StepResult {
         let BmcAction::Power { action } = action else { return self.look_at_boot(target, action).await };
         let (state, machine) = (self.state, target.machine);
-        let bmc = match self.bmc(target, BMC_SILENT).await {
+        let bmc = match self.bmc(target, state.bmc_rest()).await {
             Ok(bmc) => bmc,
-            Err(error) => return StepResult::NoAnswer(error.words()),
+            Err(error) => return StepResult::NoAnswer(error.told(state, machine)),
         };
         let on = match bmc.chassis_status().await {
             Ok(status) => status.power_on(),
@@ -218,11 +217,12 @@ impl Carrier<'_> {
 
     async fn look_at_boot(&mut self, target: &Target, action: BmcAction) -> StepResult {
         let wanted = if action == BmcAction::DiskBoot { BootDevice::Disk } else { BootDevice::Pxe };
-        let bmc = match self.bmc(target, BMC_SILENT).await {
+        let state = self.state;
+        let bmc = match self.bmc(target, state.bmc_rest()).await {
             Ok(bmc) => bmc,
-            Err(error) => return StepResult::NoAnswer(error.words()),
+            Err(error) => return StepResult::NoAnswer(error.told(state, target.machine)),
         };
-        match bmc.boot_option(BOOT_FLAGS).await {
+        match bmc.boot_option(power::BOOT_FLAGS).await {
             Ok(option) => {
                 let flags =
                     option.data.get(..5).and_then(|octets| <[u8; 5]>::try_from(octets).ok()).map(BootFlags);
@@ -240,6 +240,14 @@ impl Carrier<'_> {
 
 /// One network boot; the flag outlives the BMC's 60 seconds.
 const ONCE: BootOptions = BootOptions { efi: false, persistent: false, keep_valid_bit: true };
+
+/// The boot mode as it was asked for, else as the BMC has it, else BIOS.
+async fn is_efi(bmc: &mut Bmc, asked: Option<bool>) -> bool {
+    match asked {
+        Some(efi) => efi,
+        None => power::boot_mode(bmc).await.unwrap_or(false),
+    }
+}
 
 async fn set_boot(bmc: &mut Bmc, device: BootDevice, options: BootOptions) -> StepResult {
     match bmc.set_boot_device(device, options).await {

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use fleet::{ClaimSecret, GrantRefused};
+use fleet::{ClaimSecret, GrantRefused, Hint, HintCode, Observation};
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Deserialize;
@@ -85,6 +85,8 @@ impl Machines {
             Ok(Err(Untold::Claim(refused))) => fault(StatusCode::CONFLICT, &refused.to_string()),
             Ok(Err(Untold::Image(why))) => {
                 tracing::error!("{why}");
+                let hint = Hint::new(HintCode::AssetMissing, &why);
+                self.state.observe(Observation::ClaimTrouble { claim: ask.claim, hint });
                 fault(StatusCode::CONFLICT, &why)
             }
             Err(error) => fault(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),

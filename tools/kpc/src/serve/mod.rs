@@ -90,9 +90,8 @@ fn tell_broken(catalog: &FileStore) {
 async fn run(arguments: &Serve, config: &Config, opened: Opened) -> Result<(), String> {
     let (stop, stopping) = watch::channel(false);
     let mut signals = Signals::listen().map_err(|error| format!("signals: {error}"))?;
-    let journal =
-        Journal::start(fleet::Config::default(), opened.store).map_err(|error| error.to_string())?;
-    let state = Arc::new(State::new(journal, opened.audit));
+    let journal = Journal::start(config.timeouts.fleet(), opened.store).map_err(|error| error.to_string())?;
+    let state = Arc::new(State::new(journal, opened.audit, config.bmc.silent_after_power()));
     let mut tasks: JoinSet<Result<(), String>> = JoinSet::new();
 
     let url = config.machines_url();
@@ -231,8 +230,12 @@ fn reload(catalog: &FileStore, certificates: &[Arc<Tls>]) {
 fn policy(config: &Config, url: &str) -> Policy {
     let relays = config.rack.iter().flat_map(|rack| rack.relays.iter().copied());
     let builder = relays.fold(Policy::builder(), |builder, relay| builder.relay(relay).routed_clients(true));
+    let builder = builder.default_loaders();
+    // The first rule that fits decides.
+    let named = config.dhcp.boot.iter().filter_map(|(arch, file)| Some((arch.parse().ok()?, file)));
+    let builder =
+        named.fold(builder, |builder, (arch, file)| builder.boot(arch, BootProgram::new(file.clone())));
     builder
-        .default_loaders()
         .boot(ClientArch::Bios, BootProgram::new(config.dhcp.bios.clone()))
         .boot(ClientArch::X64Uefi, BootProgram::new(config.dhcp.x64_uefi.clone()))
         .ipxe_script(format!("{url}/boot.ipxe"))

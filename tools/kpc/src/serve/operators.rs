@@ -70,7 +70,11 @@ impl Operators {
         match path {
             "/v1/machines" => {
                 let (machines, unknown) = self.state.read(|fleet, now| (fleet.status(now), fleet.unknown()));
-                json(StatusCode::OK, &value!({ "machines": machines, "unknown": unknown }))
+                let notices = self.state.notices();
+                json(
+                    StatusCode::OK,
+                    &value!({ "machines": machines, "unknown": unknown, "notices": notices }),
+                )
             }
             "/v1/events" => self.events(),
             "/v1/inventory" => {

@@ -4,7 +4,8 @@
 
 use std::net::SocketAddr;
 
-use fleet::{BmcAction, MachineId, Observation, PowerAction, Uuid};
+use fleet::{BmcAction, Hint, HintCode, MachineId, Observation, PowerAction, Uuid};
+use ipmi::command::chassis::BootFlags;
 use ipmi::driver::{Bmc, BmcConfig, BmcError};
 
 use crate::serve::jobs;
@@ -30,16 +31,22 @@ const PRODUCT_SERIAL: usize = 4;
 pub(crate) enum Unopened {
     /// Nothing answers.
     Silent(String),
+    /// It answers, and takes none of our logins.
+    Login(String),
     /// It answers, and is not to be used.
     Refused(String),
 }
 
 impl Unopened {
-    /// In words.
-    pub(crate) fn words(self) -> String {
-        match self {
-            Self::Silent(words) | Self::Refused(words) => words,
-        }
+    /// In words, after the fleet was told of a BMC that cannot be used.
+    pub(crate) fn told(self, state: &State, machine: MachineId) -> String {
+        let (code, words) = match self {
+            Self::Silent(words) => (HintCode::BmcSilent, words),
+            Self::Login(words) => (HintCode::BmcLogin, words),
+            Self::Refused(words) => return words,
+        };
+        state.observe(Observation::BmcFault { machine, hint: Hint::new(code, &words) });
+        words
     }
 }
 
@@ -49,9 +56,13 @@ pub(crate) async fn open(state: &State, login: &Login, target: &Target) -> Resul
     let address = target
         .bmc
         .ok_or_else(|| refused("no BMC is recorded; add it with `kpc machine add … --bmc ADDRESS`"))?;
-    let config = BmcConfig::new(address, login.of(address.ip()).map_err(Unopened::Refused)?);
+    let config = BmcConfig::new(address, login.of(address.ip()).map_err(Unopened::Login)?);
     let bmc = Bmc::connect(config).await.map_err(|error| match error {
         BmcError::Silent(_) | BmcError::Unreachable { .. } => Unopened::Silent(error.to_string()),
+        BmcError::WrongPassword(_)
+        | BmcError::WrongKg(_)
+        | BmcError::UnknownUser(_)
+        | BmcError::Privilege(_) => Unopened::Login(error.to_string()),
         error => Unopened::Refused(error.to_string()),
     })?;
     match is_right(state, &bmc, target, address).await {
@@ -111,12 +122,35 @@ pub(crate) async fn check_serial(state: &State, bmc: &mut Bmc, target: &Target) 
 
 /// Whether the power is on.
 pub(crate) async fn status(state: &State, login: &Login, target: &Target) -> Result<bool, String> {
-    let mut bmc = open(state, login, target).await.map_err(Unopened::words)?;
+    look(state, login, target, false).await.map(|(on, _)| on)
+}
+
+/// Whether the power is on and, where it is asked for, whether the BMC starts the firmware as UEFI.
+pub(crate) async fn look(
+    state: &State,
+    login: &Login,
+    target: &Target,
+    mode: bool,
+) -> Result<(bool, Option<bool>), String> {
+    let opened = open(state, login, target).await;
+    let mut bmc = opened.map_err(|error| error.told(state, target.machine))?;
     let status = bmc.chassis_status().await.map_err(|error| error.to_string());
+    let efi = if mode && status.is_ok() { boot_mode(&mut bmc).await } else { None };
     bmc.close().await;
     let on = status?.power_on();
     state.observe(Observation::PowerVerified { machine: target.machine, on });
-    Ok(on)
+    Ok((on, efi))
+}
+
+/// System boot option 5: the boot flags (IPMI v2.0 §28.13).
+pub(crate) const BOOT_FLAGS: u8 = 5;
+
+/// The firmware's kind by the BMC's boot flags, whose "BIOS boot type" stays when they are used up. Flags that were
+/// never set say nothing.
+pub(crate) async fn boot_mode(bmc: &mut Bmc) -> Option<bool> {
+    let option = bmc.boot_option(BOOT_FLAGS).await.ok()?;
+    let flags: [u8; 5] = option.data.get(..5)?.try_into().ok()?;
+    flags.iter().any(|octet| *octet != 0).then(|| BootFlags(flags).efi())
 }
 
 /// What is asked of the power.

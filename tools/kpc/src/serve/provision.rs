@@ -85,23 +85,31 @@ pub(crate) async fn plan(
             continue;
         }
         let (state, login, slots) = (Arc::clone(state), login.clone(), Arc::clone(&slots));
+        let unheard = firmware(request, state.is_uefi(target.machine)).is_none();
         asked.spawn(async move {
             let _slot = slots.acquire_owned().await;
-            (power::status(&state, &login, &target).await, target)
+            (power::look(&state, &login, &target, unheard).await, target)
         });
     }
     while let Some(answer) = asked.join_next().await {
         let (power, target) = answer.map_err(|error| error.to_string())?;
         match power {
-            Ok(on) if on && role == Role::Install && !request.again => plan.refused.push(RefusedMachine {
-                reason: format!("is powered on: switch it off first with `kpc power off {}`", target.name),
-                name: target.name,
-            }),
-            Ok(on) => {
-                let mode = match firmware(request, state, &target) {
-                    Some(true) => "UEFI",
-                    Some(false) => "legacy BIOS",
-                    None => "legacy BIOS (firmware not heard yet; --firmware uefi for UEFI)",
+            Ok((on, _)) if on && role == Role::Install && !request.again => {
+                plan.refused.push(RefusedMachine {
+                    reason: format!(
+                        "is powered on: switch it off first with `kpc power off {}`",
+                        target.name
+                    ),
+                    name: target.name,
+                })
+            }
+            Ok((on, efi)) => {
+                let mode = match (firmware(request, state.is_uefi(target.machine)), efi) {
+                    (Some(true), _) => "UEFI",
+                    (Some(false), _) => "legacy BIOS",
+                    (None, Some(true)) => "UEFI (as its BMC has it)",
+                    (None, Some(false)) => "legacy BIOS (as its BMC has it; --firmware uefi for UEFI)",
+                    (None, None) => "legacy BIOS (firmware not heard yet; --firmware uefi for UEFI)",
                 };
                 plan.machines.push(PlannedMachine {
                     bmc: target.bmc.map(|bmc| bmc.to_string()),
@@ -134,12 +142,12 @@ fn refusal(name: &str, lifecycle: Lifecycle, ordered: bool, again: bool) -> Opti
     }
 }
 
-/// The boot mode to ask a BMC for: as said, else as last heard.
-fn firmware(request: &Provision, state: &State, target: &Target) -> Option<bool> {
+/// The boot mode to ask a BMC for: as said, else as last heard. What is neither, the BMC is asked itself.
+fn firmware(request: &Provision, heard: Option<bool>) -> Option<bool> {
     match request.firmware.as_str() {
         "uefi" => Some(true),
         "bios" => Some(false),
-        _ => state.is_uefi(target.machine),
+        _ => heard,
     }
 }
 
@@ -163,8 +171,7 @@ pub(crate) async fn start(
     order.again = request.again;
     order.disk.clone_from(&request.disk);
     order.wipe.clone_from(&request.wipe);
-    let changed =
-        state.change(|fleet, now| give(fleet, now, by, order, |target| firmware(&request, state, target)));
+    let changed = state.change(|fleet, now| give(fleet, now, by, order, |heard| firmware(&request, heard)));
     let given = match changed.await {
         Ok(given) => given.map_err(|refusal| refusal.to_string())?,
         Err(error) => {
@@ -215,7 +222,7 @@ fn give(
     now: Timestamp,
     by: &str,
     order: fleet::Provision,
-    firmware: impl Fn(&Target) -> Option<bool>,
+    firmware: impl Fn(Option<bool>) -> Option<bool>,
 ) -> Result<Given, fleet::Refusal> {
     // A live system that runs is booted anew; what an install would erase must be off, unless it is said by name.
     let action = if order.role == Role::Live || order.again { PowerAction::Cycle } else { PowerAction::On };
@@ -231,7 +238,8 @@ fn give(
     };
     for id in outcome.orders {
         let Some(target) = fleet.order(id).and_then(|order| target(fleet, order.machine)) else { continue };
-        let boot = BmcAction::NetworkBoot { efi: firmware(&target) };
+        let heard = fleet.machine(target.machine).and_then(|machine| machine.uefi);
+        let boot = BmcAction::NetworkBoot { efi: firmware(heard) };
         match fleet.start_order_job(now, by, id, vec![boot, BmcAction::Power { action }]) {
             Ok(job) => given.jobs.push(job),
             // Ordered, and for a person to switch on: shown where its boot stands.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fleet::store::Journal;
-use fleet::{ClaimSecret, Event, Fleet, Mac, MachineId, Observation, Timestamp, Uuid};
+use fleet::{ClaimSecret, Event, Fleet, Hint, HintCode, Mac, MachineId, Observation, Timestamp, Uuid};
 use tokio::sync::{Notify, broadcast, oneshot};
 
 use crate::serve::audit::Audit;
@@ -31,10 +31,10 @@ pub(crate) struct State {
     changed: Notify,
     /// What booting machines show in URLs, and the claim that it stands for.
     nonces: Mutex<HashMap<String, ClaimSecret>>,
-    /// Whether a machine's firmware was last heard to be UEFI.
-    uefi: Mutex<HashMap<MachineId, bool>>,
     /// The UUID that came with the DHCP of a card that no machine has yet: TFTP shows the card alone.
     boards: Mutex<HashMap<Mac, Uuid>>,
+    /// How long a BMC may be silent after a power command.
+    bmc_rest: Duration,
     audit: Audit,
     metrics: Arc<Metrics>,
     neighbours: Neighbours,
@@ -43,7 +43,7 @@ pub(crate) struct State {
 
 impl State {
     /// A state over what the store holds.
-    pub(crate) fn new(journal: Journal, audit: Audit) -> Self {
+    pub(crate) fn new(journal: Journal, audit: Audit, bmc_rest: Duration) -> Self {
         let nonces = Mutex::new(journal.read(open_claims));
         let (events, _) = broadcast::channel(EVENT_BACKLOG);
         Self {
@@ -51,8 +51,8 @@ impl State {
             events,
             changed: Notify::new(),
             nonces,
-            uefi: Mutex::default(),
             boards: Mutex::default(),
+            bmc_rest,
             audit,
             metrics: Arc::default(),
             neighbours: Neighbours::default(),
@@ -174,14 +174,29 @@ impl State {
         lock(&self.nonces).get(nonce).copied()
     }
 
-    /// Remembers what a machine's firmware said of itself.
-    pub(crate) fn firmware_heard(&self, machine: MachineId, uefi: bool) {
-        lock(&self.uefi).insert(machine, uefi);
-    }
-
     /// Whether a machine's firmware was last heard to be UEFI; `None` where it was not heard.
     pub(crate) fn is_uefi(&self, machine: MachineId) -> Option<bool> {
-        lock(&self.uefi).get(&machine).copied()
+        self.read(|fleet, _| fleet.machine(machine)?.uefi)
+    }
+
+    /// How long silence of a BMC after a power command is no fault.
+    pub(crate) fn bmc_rest(&self) -> Duration {
+        self.bmc_rest
+    }
+
+    /// What stands in the way of all machines, each with its word.
+    pub(crate) fn notices(&self) -> Vec<Hint> {
+        let store = self.read(|fleet, _| fleet.store_fault().map(str::to_owned));
+        let store =
+            store.map(|why| Hint::new(HintCode::StoreRefuses, &format!("the store refuses writes: {why}")));
+        let others = self.responders();
+        let others = (!others.is_empty()).then(|| {
+            let others: Vec<String> = others.iter().map(ToString::to_string).collect();
+            let text =
+                format!("another PXE responder answers on the machines' network: {}", others.join(", "));
+            Hint::new(HintCode::SecondResponder, &text)
+        });
+        store.into_iter().chain(others).collect()
     }
 
     /// Remembers the board that an unrecorded card said it is on, after a decision for that board.

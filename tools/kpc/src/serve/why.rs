@@ -6,7 +6,7 @@ use bootcfg::driver::store::{FileStore, Store as _};
 use bootcfg::render::{self, Additions, Context};
 use bootcfg::route::Endpoint;
 use bootcfg::{Catalog, Group, Labels, Selection};
-use fleet::{Decision, Mac, MachineId, Sighting};
+use fleet::{Decision, HintCode, Mac, MachineId, Sighting};
 use serde::Serialize;
 
 use crate::serve::state::State;
@@ -23,6 +23,8 @@ pub(crate) struct Why {
     pub(crate) labels: Vec<(String, String)>,
     /// What it would be told now, in words.
     pub(crate) decision: String,
+    /// What stops its boot, or seems to.
+    pub(crate) hint: Option<Cause>,
     /// The profile that its open order names, else the one of its last order.
     pub(crate) profile: Option<String>,
     /// The group whose metadata the templates see.
@@ -31,6 +33,17 @@ pub(crate) struct Why {
     pub(crate) matching: Vec<Chosen>,
     /// Each config that the profile has.
     pub(crate) configs: Vec<Shown>,
+}
+
+/// Why a boot goes no further.
+#[derive(Debug, Serialize)]
+pub(crate) struct Cause {
+    /// Its word.
+    pub(crate) code: HintCode,
+    /// What was seen.
+    pub(crate) text: String,
+    /// What a person does about it.
+    pub(crate) remedy: &'static str,
 }
 
 /// A group.
@@ -95,6 +108,7 @@ pub(crate) fn group_of(
 struct Asked {
     machine: Option<(MachineId, String)>,
     sighting: Sighting,
+    hint: Option<Cause>,
     profile: Option<String>,
     roles: Vec<String>,
 }
@@ -129,6 +143,7 @@ pub(crate) fn why(state: &State, store: &FileStore, who: &str) -> Result<Why, St
         machine: asked.machine.map(|(_, name)| name),
         labels,
         decision: words(&decision),
+        hint: asked.hint,
         profile: asked.profile,
         group: group.map(Chosen::new),
         matching,
@@ -138,20 +153,27 @@ pub(crate) fn why(state: &State, store: &FileStore, who: &str) -> Result<Why, St
 
 fn asked(state: &State, who: &str) -> Result<Asked, String> {
     let mac: Option<Mac> = who.parse().ok();
-    state.read(|fleet, _| match fleet.machine_named(who).or_else(|| fleet.machine_with(mac?)) {
+    state.read(|fleet, now| match fleet.machine_named(who).or_else(|| fleet.machine_with(mac?)) {
         Some(machine) => {
             let mut sighting = Sighting { mac: machine.macs.first().copied().or(mac), ..Sighting::default() };
             sighting.uuid = machine.uuid;
+            let status = fleet.status_of(now, machine.id);
+            let hint = status.and_then(|status| {
+                let code = status.hint?;
+                Some(Cause { code, text: status.failed.unwrap_or(status.note), remedy: code.remedy() })
+            });
             Ok(Asked {
                 machine: Some((machine.id, machine.name.clone())),
                 sighting,
+                hint,
                 profile: fleet.order_of(machine.id).map(|order| order.profile.clone()),
                 roles: machine.roles.clone(),
             })
         }
         None => match mac {
             Some(mac) => {
-                Ok(Asked { machine: None, sighting: Sighting::of(mac), profile: None, roles: Vec::new() })
+                let sighting = Sighting::of(mac);
+                Ok(Asked { machine: None, sighting, hint: None, profile: None, roles: Vec::new() })
             }
             None => Err(format!("no machine is named {who}; `kpc status` lists them")),
         },

@@ -1,9 +1,10 @@
 //! `kpc status`: one line a machine.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use fleet::attempt::Phase;
-use fleet::{Lifecycle, MachineStatus};
+use fleet::{Hint, HintCode, Lifecycle, MachineStatus};
 use serde::{Deserialize, Serialize};
 
 use crate::args::Listing;
@@ -18,6 +19,9 @@ pub(crate) struct Shown {
     /// Addresses that were heard and belong to no machine of ours.
     #[serde(default)]
     pub(crate) unknown: Vec<serde_json::Value>,
+    /// What stands in the way of all machines.
+    #[serde(default)]
+    pub(crate) notices: Vec<Hint>,
 }
 
 /// The verb.
@@ -28,13 +32,30 @@ pub(crate) async fn status(client: &Client, listing: &Listing) -> Verdict {
     if listing.json {
         say(text)?;
     } else {
+        for notice in &shown.notices {
+            say(format_args!("{notice}: {}", notice.code.remedy()))?;
+        }
         say(table(&shown.machines).trim_end())?;
+        let remedies = remedies(&shown.machines);
+        if !remedies.is_empty() {
+            say(remedies.trim_end())?;
+        }
         if !shown.unknown.is_empty() {
             let count = shown.unknown.len();
             say(format_args!("{count} unknown machines were heard; nothing is offered to them"))?;
         }
     }
-    Ok(u8::from(shown.machines.iter().any(|machine| machine.failed.is_some())))
+    let failed = shown.machines.iter().any(|machine| machine.failed.is_some());
+    Ok(u8::from(failed || !shown.notices.is_empty()))
+}
+
+/// What to do about the causes shown, each once.
+fn remedies(machines: &[MachineStatus]) -> String {
+    let codes: BTreeSet<HintCode> = machines.iter().filter_map(|machine| machine.hint).collect();
+    codes.iter().fold(String::new(), |mut text, code| {
+        let _ = writeln!(text, "[{code}] {}", code.remedy());
+        text
+    })
 }
 
 /// The table that people read.
@@ -62,6 +83,7 @@ pub(crate) fn line(machine: &MachineStatus) -> String {
     };
     let mac = machine.macs.first().map_or_else(|| "-".to_owned(), ToString::to_string);
     let note = machine.failed.as_deref().unwrap_or(&machine.note);
+    let note = machine.hint.map_or_else(|| note.to_owned(), |code| format!("[{code}] {note}"));
     format!("{:<16} {mac:<18} {state:<13} {phase:<16} {:>7}  {note}", machine.name, time(machine.elapsed_ms))
         .trim_end()
         .to_owned()

@@ -36,6 +36,16 @@ fn words(answer: &Value) -> String {
         .filter_map(|pair| Some(format!("{}={}", pair.get(0)?.as_str()?, pair.get(1)?.as_str()?)))
         .collect();
     let mut out = format!("{}  {}\n  now        {}\n", text("machine"), labels.join(" "), text("decision"));
+    if let Some(hint) = answer.get("hint").filter(|hint| hint.is_object()) {
+        let part = |key: &str| hint.get(key).and_then(Value::as_str).unwrap_or_default();
+        let _ = writeln!(
+            out,
+            "  stops at   [{}] {}\n  do         {}",
+            part("code"),
+            part("text"),
+            part("remedy")
+        );
+    }
     if let Some(profile) = answer.get("profile").and_then(Value::as_str) {
         let _ = writeln!(out, "  profile    profiles/{profile}.json");
     }

@@ -65,7 +65,14 @@ fn facts(machine: &Machine, status: &MachineStatus) -> String {
         table::bar(status)
     );
     if let Some(why) = &status.failed {
-        let _ = write!(html, "<p class=\"hint\" role=\"note\">{}<br>{}</p>", escape(why), next_step(status));
+        let word = status.hint.map(|code| format!("<b class=\"mono\">{code}</b> ")).unwrap_or_default();
+        let remedy = status.hint.map(|code| format!("{}<br>", escape(code.remedy()))).unwrap_or_default();
+        let _ = write!(
+            html,
+            "<p class=\"hint\" role=\"note\">{word}{}<br>{remedy}{}</p>",
+            escape(why),
+            next_step(status)
+        );
     }
     html.push_str("<dl>");
     let mut say = |word: &str, value: String| {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fleet::{Event, Fleet, Lifecycle, MachineStatus, Timestamp};
+use fleet::{Event, EventKind, Fleet, Lifecycle, MachineStatus, Timestamp};
 use hyper::Response;
 use serde_json::{Value, json};
 use tokio::sync::broadcast::Receiver;
@@ -70,6 +70,11 @@ async fn ended(stopping: &mut watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stop| *stop).await; // an error: the server has ended already
 }
 
+/// Whether an event changes rows that it does not name.
+fn is_for_all(event: &Event) -> bool {
+    matches!(event.kind, EventKind::StoreFailed { .. } | EventKind::StoreRecovered)
+}
+
 /// The first event and what else comes until `next`, at once where that is over; `None` once there are no more.
 async fn gather(
     first: Result<Event, RecvError>,
@@ -78,6 +83,7 @@ async fn gather(
 ) -> Option<Changed> {
     let mut names = BTreeSet::new();
     match first {
+        Ok(event) if is_for_all(&event) => return Some(Changed::All),
         Ok(event) => names.insert(event.name),
         Err(RecvError::Lagged(_)) => return Some(Changed::All),
         Err(RecvError::Closed) => return None,
@@ -85,6 +91,7 @@ async fn gather(
     tokio::time::sleep_until(next).await;
     loop {
         match events.try_recv() {
+            Ok(event) if is_for_all(&event) => return Some(Changed::All),
             Ok(event) => names.insert(event.name),
             Err(TryRecvError::Lagged(_)) => return Some(Changed::All),
             Err(TryRecvError::Empty | TryRecvError::Closed) => return Some(Changed::These(names)),

@@ -75,7 +75,8 @@ impl Page {
             (&Method::GET, "/", _) => {
                 let (machines, unknown) =
                     operators.state.read(|fleet, now| (fleet.status(now), fleet.unknown()));
-                typed(StatusCode::OK, HTML, table::page(&machines, &unknown, table::Show::from_query(query)))
+                let (notices, chosen) = (operators.state.notices(), table::Show::from_query(query));
+                typed(StatusCode::OK, HTML, table::page(&machines, &unknown, &notices, chosen))
             }
             (&Method::GET, "/feed", _) => feed::stream(operators),
             (&Method::GET, _, Some(name)) => detail::answer(operators, name, query == "part=1").await,

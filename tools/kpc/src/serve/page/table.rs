@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use fleet::attempt::Phase;
 use fleet::unknown::Unknown;
-use fleet::{Lifecycle, MachineStatus};
+use fleet::{Hint, Lifecycle, MachineStatus};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::html::{duration, escape, minutes};
@@ -93,7 +93,12 @@ pub(super) fn counts(machines: impl Iterator<Item = Show>) -> serde_json::Map<St
 }
 
 /// The whole page.
-pub(super) fn page(machines: &[MachineStatus], unknown: &[Unknown], chosen: Show) -> String {
+pub(super) fn page(
+    machines: &[MachineStatus],
+    unknown: &[Unknown],
+    notices: &[Hint],
+    chosen: Show,
+) -> String {
     let counts = counts(machines.iter().map(Show::of));
     let mut html = format!(
         "{HEAD}<noscript><meta http-equiv=\"refresh\" content=\"5\"></noscript></head><body>\
@@ -112,8 +117,20 @@ pub(super) fn page(machines: &[MachineStatus], unknown: &[Unknown], chosen: Show
     let _ = write!(
         html,
         "</nav><input id=\"find\" type=\"search\" placeholder=\"Find\" aria-label=\"Find a machine\" hidden>\
-         <span id=\"feed\" role=\"status\">as of now</span></header><main>\
-         <table><caption>Each bar is the last boot, phase by phase, as long as it took.</caption>\
+         <span id=\"feed\" role=\"status\">as of now</span></header><main>"
+    );
+    for notice in notices {
+        let _ = write!(
+            html,
+            "<p class=\"alarm\" role=\"alert\"><b class=\"mono\">{}</b> {}<br>{}</p>",
+            notice.code,
+            escape(&notice.text),
+            escape(notice.code.remedy())
+        );
+    }
+    let _ = write!(
+        html,
+        "<table><caption>Each bar is the last boot, phase by phase, as long as it took.</caption>\
          <thead><tr><th scope=\"col\">Machine</th><th scope=\"col\">State</th><th scope=\"col\" class=\"phases\">Phases</th>\
          <th scope=\"col\" class=\"elapsed\">Elapsed</th><th scope=\"col\" class=\"address\">Address</th><th scope=\"col\">Note</th></tr></thead>\
          <tbody id=\"machines\" data-show=\"{}\">",
@@ -169,7 +186,11 @@ fn strangers(unknown: &[Unknown]) -> String {
 /// One machine's row.
 pub(super) fn row(machine: &MachineStatus) -> String {
     let name = escape(&machine.name);
-    let note = machine.failed.as_deref().unwrap_or(&machine.note);
+    let note = escape(machine.failed.as_deref().unwrap_or(&machine.note));
+    let note = match machine.hint {
+        Some(code) => format!("<b class=\"mono\" title=\"{}\">{code}</b> {note}", escape(code.remedy())),
+        None => note,
+    };
     format!(
         "<tr class=\"{class}\" data-name=\"{name}\" data-ms=\"{ms}\"><th scope=\"row\"><a href=\"/machine/{link}\">{name}</a>\
          <div class=\"mono quiet\">{mac}</div></th><td class=\"state\"><span>{state}</span></td><td class=\"phases\">{bar}</td>\
@@ -182,7 +203,7 @@ pub(super) fn row(machine: &MachineStatus) -> String {
         bar = bar(machine),
         elapsed = if machine.attempt > 0 { minutes(machine.elapsed_ms) } else { String::new() },
         address = machine.address.map(|address| address.to_string()).unwrap_or_default(),
-        note = escape(note),
+        note = note,
     )
 }
 
