@@ -63,7 +63,7 @@ pub(crate) fn grant(args: &Args, parameters: &Parameters) -> ExitCode {
         let ask = json!({ "claim": server.claim, "nonce": nonce, "serial": chosen.serial, "signatures": signatures });
         let granted = server.call("/v1/grant", &ask)?;
         if granted.value.get("serial").and_then(Value::as_str) != Some(chosen.serial.as_str()) {
-            return Err(Stop::Failed(format!("the grant is not for {chosen}")));
+            return Err(Stop::Failed(format!("the grant is not for {chosen}"), None));
         }
         put(&args.root.join(DISK), format!("{}\n", node.display()).as_bytes(), 0o644)?;
         say(format!("granted: {} may be written now", chosen.serial));
@@ -105,7 +105,7 @@ fn carried_out(parameters: &Parameters, work: impl FnOnce(&Server) -> Result<(),
     let server = Server { url: url.clone(), claim: claim.clone(), pause: std::thread::sleep };
     match work(&server) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Stop::Failed(words)) => {
+        Err(Stop::Failed(words, _)) => {
             fail(format!("stopped: {words}"));
             if let Err(refused) = server.call("/v1/report", &server.report("failed", &words)) {
                 fail(format!("the server takes no report: {}", refused.words));
