@@ -197,7 +197,12 @@ fn is_static(program: &[u8]) -> bool {
     else {
         return false;
     };
-    let kind = |number: u64| field(usize::try_from(table.checked_add(number.checked_mul(size)?)?).ok()?, 4);
+    let kind = |number: u64| {
+        let at = usize::try_from(table.checked_add(number.checked_mul(size)?)?).ok()?;
+        // A header that is cut off says nothing.
+        program.get(at..at.checked_add(usize::try_from(size).ok()?)?)?;
+        field(at, 4)
+    };
     (0..count).all(|number| kind(number).is_some_and(|kind| kind != 3))
 }
 
