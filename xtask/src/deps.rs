@@ -93,10 +93,36 @@ const FIRMWARE: &[&str] = &[
     "qemu-system-arm",
 ];
 
-/// The verb: everything but what only `interop firmware` needs.
+/// Installed for the package's checks.
+const PACKAGE: &[&str] = &["lintian", "binutils", "git"];
+
+/// Installed for `package` and `interop package`: the static C library, and what makes a small Debian.
+const RELEASE: &[&str] = &["musl-tools", "debootstrap"];
+
+/// Unpacked for the package: systemd itself would bring its services.
+const PACKAGE_PEERS: &[&str] = &["systemd"];
+
+/// What the Debian of `interop package` has beside the smallest one.
+const MACHINE: &[&str] = &[
+    "systemd",
+    "systemd-sysv",
+    "udev",
+    "dbus",
+    "iproute2",
+    "curl",
+    "procps",
+    "kmod",
+    "adduser",
+    "ipxe",
+    "busybox-static",
+    "dnsmasq-base",
+];
+
+/// The verb: everything but what only `interop firmware` and `interop package` need.
 pub(crate) fn run() -> Outcome {
     for_lab()?;
-    for_tests()
+    for_tests()?;
+    for_package()
 }
 
 /// What `kpc lab up` needs.
@@ -116,6 +142,44 @@ pub(crate) fn for_tests() -> Outcome {
 /// What the firmware matrix needs beyond the other tests.
 pub(crate) fn for_firmware() -> Outcome {
     unpack(&peers(), "firmware-packages", FIRMWARE)
+}
+
+/// What the package's checks need beyond the other tests.
+pub(crate) fn for_package() -> Outcome {
+    install(PACKAGE)?;
+    unpack(&peers(), "package-packages", PACKAGE_PEERS)
+}
+
+/// What a release needs beyond the checks.
+pub(crate) fn for_release() -> Outcome {
+    for_package()?;
+    install(RELEASE)
+}
+
+/// A small Debian with systemd, made once; the release is this host's. `DEBIAN_MIRROR` names another mirror.
+pub(crate) fn machine_tree() -> Outcome<PathBuf> {
+    let place = target().join("package/machine");
+    let (tree, stamp) = (place.join("tree"), place.join("packages"));
+    let wanted = MACHINE.join(",");
+    if fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
+        return Ok(tree);
+    }
+    if !is_root() {
+        return Err("debootstrap needs root".to_owned());
+    }
+    let said = |error: std::io::Error| format!("{}: {error}", tree.display());
+    if tree.exists() {
+        fs::remove_dir_all(&tree).map_err(said)?;
+    }
+    fs::create_dir_all(&place).map_err(said)?;
+    let release = fs::read_to_string("/etc/os-release").map_err(said)?;
+    let release = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
+    let mirror = std::env::var("DEBIAN_MIRROR").unwrap_or_else(|_| "http://deb.debian.org/debian".to_owned());
+    println!("debootstrap under {}: {wanted}", tree.display());
+    let mut make = command("debootstrap", &["--variant=minbase", &format!("--include={wanted}")]);
+    output(make.arg(release.unwrap_or("stable")).arg(&tree).arg(mirror))?;
+    fs::write(&stamp, wanted).map_err(said)?;
+    Ok(tree)
 }
 
 fn install(packages: &[&'static str]) -> Outcome {

@@ -1,15 +1,36 @@
 //! `interop`: tests against real peers, one file per peer under tests/tests.
 
-use crate::deps;
-use crate::lab;
 use crate::run::{Outcome, cargo, step, target, with_corpora};
+use crate::{deps, lab, package};
 
 /// Long matrices that `test` leaves out; each is asked for by name.
-const SLOW: &[(&str, &str)] = &[("firmware", "firmware_matrix"), ("package", "package")];
+const SLOW: &[(&str, &str)] = &[("firmware", "firmware_matrix")];
 
 /// The verb. No name: every file whose tests are quick.
 pub(crate) fn run(names: &[String]) -> Outcome {
-    with_environment(names, &[])
+    match names {
+        [name] if name == "package" => released(),
+        names => with_environment(names, &[]),
+    }
+}
+
+/// `interop package`: the release package in a Debian of its own, which is a virtual machine.
+fn released() -> Outcome {
+    deps::for_lab()?;
+    let released = package::release()?;
+    let tree = deps::machine_tree()?;
+    step(&mut cargo(&["build", "--profile", "lab", "--quiet", "--bin", "ipmi"]))?;
+    let mut command = cargo(&["test", "--package", "kpc-tests", "--test", "kpc_package"]);
+    command
+        .env("KPC_SLOW_TESTS", "1")
+        .env("KPC_BIN_DIR", target().join("lab"))
+        .env("KPC_LAB_PARTS", deps::lab_parts())
+        .env("KPC_PEERS_DIR", deps::peers())
+        .env("KPC_REQUIRE_PEERS", "1")
+        .env("KPC_DEB", released.deb)
+        .env("KPC_AGENT", released.agent)
+        .env("KPC_MACHINE_TREE", tree);
+    step(command.args(["--", "--test-threads", "1", "--nocapture"]))
 }
 
 /// `screenshots`: the pictures of docs/, taken anew by the test of the page.
@@ -23,6 +44,10 @@ fn with_environment(names: &[String], environment: &[(&str, &str)]) -> Outcome {
     deps::for_tests()?;
     if names.iter().any(|name| name == "firmware") {
         deps::for_firmware()?;
+    }
+    let packaged = names.is_empty() || names.iter().any(|name| name == "kpc_package");
+    if packaged {
+        deps::for_package()?;
     }
     lab::build()?;
     step(&mut cargo(&[
@@ -45,6 +70,9 @@ fn with_environment(names: &[String], environment: &[(&str, &str)]) -> Outcome {
         .env("KPC_PEERS_DIR", deps::peers())
         .env("KPC_REQUIRE_PEERS", "1")
         .envs(environment.iter().copied());
+    if packaged {
+        command.env("KPC_DEB", package::of_the_lab()?);
+    }
     with_corpora(&mut command);
     for name in names {
         match SLOW.iter().find(|(word, _)| word == name) {

@@ -11,6 +11,7 @@ mod deps;
 mod fuzz;
 mod interop;
 mod lab;
+mod package;
 mod readme;
 mod run;
 mod spec;
@@ -29,6 +30,7 @@ Usage: cargo xtask VERB [ARGUMENTS]
   unit                             unit, property and simulation tests of every crate
   interop [PEER|firmware|package]  tests against real peers; no name runs the quick ones
   bench [NAME…|all]                figures beside the peers, as ratios of the same run
+  package [--lab]                  the static program and the Debian package of it
   fuzz [--seconds N] [TARGET…]     every fuzz target for N seconds (default 20)
   sim [--seeds N]                  simulations in virtual time with N seeds
   spec                             every symbol that ARCHITECTURE.md names exists
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         "unit" => ci::unit(),
         "interop" => interop::run(&rest),
         "bench" => bench::run(&rest),
+        "package" => package::run(&rest),
         "fuzz" => fuzz::run(&rest),
         "sim" => fuzz::simulate(&rest),
         "spec" => spec::run(),

@@ -1,8 +1,11 @@
 //! Sockets: systemd's, in the order of the unit's `ListenStream=`/`ListenDatagram=` lines, or our own.
 
+use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::os::unix::net::UnixListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -95,6 +98,30 @@ fn remedy(address: SocketAddr, error: &io::Error) -> String {
         }
         _ => format!("cannot listen on {address}: {error}"),
     }
+}
+
+/// Listens on a socket in the file system, which only its owner may use, or `group` too. What a server left behind that
+/// has ended is replaced.
+///
+/// # Errors
+/// Another server listens there ([`io::ErrorKind::AddrInUse`]), or the place cannot be written.
+pub fn listen_unix(path: &Path, group: Option<u32>) -> io::Result<UnixListener> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    if path.exists() {
+        if UnixStream::connect(path).is_ok() {
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, "another server listens there"));
+        }
+        fs::remove_file(path)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    if group.is_some() {
+        std::os::unix::fs::chown(path, None, group)?;
+    }
+    let mode = if group.is_some() { 0o660 } else { 0o600 };
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+    Ok(listener)
 }
 
 /// Raises the limit of open files as far as this account may: every connection needs one.

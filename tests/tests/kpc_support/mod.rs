@@ -13,6 +13,8 @@ use serde_json::Value;
 pub const LIMIT: Duration = Duration::from_secs(30);
 pub const ADDRESS: &str = "10.78.0.1";
 pub const MAC: &str = "52:54:00:aa:00:01";
+/// Of the virtual BMC.
+pub const PASSWORD: &str = "secret-of-the-bmc";
 pub const UUID: &str = "6ba7b810-9dad-11d1-80b4-00c04fd430c8";
 
 /// A namespace that ends with its test.
@@ -84,7 +86,7 @@ impl Served {
             &PROFILE.replace("ignition_id", "cloud_id").replace("live", "disk"),
         );
         write(&folder, "bootcfg/cloud/disk.yaml", "#cloud-config\nhostname: {{.name}}\n");
-        write(&folder, "bmc-password", "secret-of-the-bmc\n");
+        write(&folder, "bmc-password", &format!("{PASSWORD}\n"));
         fs::set_permissions(folder.path().join("bmc-password"), fs::Permissions::from_mode(0o600)).unwrap();
         write(&folder, "power.sh", POWER);
         fs::set_permissions(folder.path().join("power.sh"), fs::Permissions::from_mode(0o755)).unwrap();

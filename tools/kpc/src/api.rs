@@ -37,8 +37,9 @@ pub(crate) struct Scanned {
     pub(crate) address: std::net::IpAddr,
     /// Its UDP port.
     pub(crate) port: u16,
-    /// The login that it took.
-    pub(crate) login: crate::bmc::logins::Login,
+    /// The login that it took; none where the keeper has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) login: Option<crate::bmc::logins::Login>,
     /// The system GUID that it showed, as a UUID.
     pub(crate) guid: Option<String>,
     /// The serial in its FRU data.

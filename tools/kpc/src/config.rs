@@ -185,6 +185,11 @@ pub(crate) struct Bmc {
     /// How long a BMC may be silent after a power command that it took, as one that shares its interface with the system
     /// is while that starts. Default `90s`.
     silent_after_power: Option<Time>,
+    /// What `kpc bmc scan --save` keeps: the logins by address. Default `DATA_DIR/bmc-logins.toml`.
+    pub(crate) logins: Option<PathBuf>,
+    /// The socket of the process that has the logins in the server's place (`kpc bmc keep`). Default: none, the server
+    /// has them itself.
+    pub(crate) keeper: Option<PathBuf>,
 }
 
 impl Bmc {
@@ -196,7 +201,13 @@ impl Bmc {
 
 impl Default for Bmc {
     fn default() -> Self {
-        Self { user: "admin".to_owned(), password_file: None, silent_after_power: None }
+        Self {
+            user: "admin".to_owned(),
+            password_file: None,
+            silent_after_power: None,
+            logins: None,
+            keeper: None,
+        }
     }
 }
 
@@ -219,6 +230,11 @@ impl Config {
     /// A file of `[tls]`: as named, else by its own name in the data folder.
     pub(crate) fn tls_file(&self, named: &Option<PathBuf>, name: &str) -> PathBuf {
         named.clone().unwrap_or_else(|| self.data_dir.join("tls").join(name))
+    }
+
+    /// Where what a scan found to be right is kept.
+    pub(crate) fn bmc_logins(&self) -> PathBuf {
+        self.bmc.logins.clone().unwrap_or_else(|| self.data_dir.join("bmc-logins.toml"))
     }
 
     /// `http://ADDRESS:PORT`, as machines reach our HTTP.

@@ -27,6 +27,13 @@ fn main() -> ExitCode {
         eprintln!("error: {error}");
         return ExitCode::from(2);
     }
+    // The lab holds the passwords of its own machines alone, and its namespaces need what this takes.
+    if !matches!(arguments.verb, Verb::Lab(_) | Verb::LabSupervisor(_))
+        && let Err(error) = daemon::privileges::make_no_core()
+    {
+        eprintln!("error: {error}");
+        return ExitCode::FAILURE;
+    }
     match run(&arguments) {
         Ok(code) => ExitCode::from(code),
         Err(Failure::Configuration(error)) => {
@@ -61,6 +68,10 @@ fn run(arguments: &Arguments) -> Result<u8, Failure> {
         Verb::Serve(serve) => {
             let config = config::load(common).map_err(Failure::Configuration)?;
             Ok(serve::serve(serve, &config)?)
+        }
+        Verb::Bmc(Bmc::Keep) => {
+            let config = config::load(common).map_err(Failure::Configuration)?;
+            bmc::keep(&config)
         }
         Verb::Init(arguments) => init::init(common, arguments),
         Verb::Assets(verb) => assets::assets(common, verb),
@@ -120,6 +131,7 @@ async fn ask(client: &Client, common: &Common, verb: &Verb) -> Verdict {
         Verb::Inventory(inventory) => verbs::inventory(client, common, inventory).await,
         Verb::Power(power) => verbs::power(client, power).await,
         Verb::Init(_)
+        | Verb::Bmc(Bmc::Keep)
         | Verb::Assets(_)
         | Verb::Serve(_)
         | Verb::Doctor(_)

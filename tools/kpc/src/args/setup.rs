@@ -131,6 +131,9 @@ pub(crate) struct AssetsVerify {
 pub(crate) enum Bmc {
     /// Find BMCs by UDP 623, log in, and say what they are.
     Scan(BmcScan),
+    /// Have the BMCs' logins and speak to BMCs for a server that has none (bmc.keeper in kpc.toml names its socket). It
+    /// stays the account that started it, without a capability.
+    Keep,
 }
 
 const SCAN_EXAMPLES: &str = "\

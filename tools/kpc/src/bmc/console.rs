@@ -9,7 +9,8 @@ use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::logins::{Logins, Who, kept};
+use super::logins::{Logins, Who};
+use super::vault;
 use crate::args::Console;
 use crate::client::Client;
 use crate::config::Config;
@@ -55,7 +56,7 @@ pub(crate) async fn console(client: &Client, config: Option<&Config>, arguments:
     };
     let config =
         config.ok_or("the console needs the configuration that the server has: name it with --config")?;
-    let file = kept(&config.data_dir);
+    let file = config.bmc_logins();
     let login = match Logins::read(&file)
         .map(|logins| logins.of(&Who { address: Some(address.ip()), ..Who::default() }))
     {
@@ -76,10 +77,7 @@ pub(crate) async fn console(client: &Client, config: Option<&Config>, arguments:
 /// The login of the configuration.
 fn configured(config: &Config) -> Result<ipmi::driver::Credentials, String> {
     let path = config.bmc.password_file.as_ref().ok_or("and kpc.toml has no bmc.password_file")?;
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let password = text.lines().next().unwrap_or_default();
-    ipmi::driver::Credentials::new(&config.bmc.user, password.as_bytes())
-        .map_err(|error| format!("{}: {error}", path.display()))
+    vault::login(&config.bmc.user, path)
 }
 
 /// Moves characters both ways until `~.` at the begin of a line, or the end of the input.

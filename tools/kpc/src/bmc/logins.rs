@@ -151,6 +151,11 @@ impl Logins {
         })
     }
 
+    /// Whether one names this address.
+    pub(crate) fn names(&self, address: IpAddr) -> bool {
+        self.bmc.iter().any(|one| one.address == Some(address))
+    }
+
     /// Keeps a login for one address.
     pub(crate) fn set(&mut self, address: IpAddr, login: Login) {
         self.bmc.retain(|one| one.address != Some(address));
@@ -189,11 +194,6 @@ fn plain(mac: &str) -> String {
     mac.chars().filter(char::is_ascii_hexdigit).map(|digit| digit.to_ascii_lowercase()).collect()
 }
 
-/// Where the server keeps what `kpc bmc scan --save` found to be right.
-pub(crate) fn kept(data_dir: &Path) -> std::path::PathBuf {
-    data_dir.join("bmc-logins.toml")
-}
-
 /// The logins by address, for the server's calls.
 pub(crate) type ByAddress = BTreeMap<IpAddr, Login>;
 
@@ -228,7 +228,7 @@ mod tests {
     fn what_is_kept_is_read_again() {
         let folder = std::env::temp_dir().join(format!("kpc-logins-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let path = kept(&folder);
+        let path = folder.join("bmc-logins.toml");
         let mut logins = Logins::default();
         let login = |user: &str| Login { user: user.to_owned(), password: "p".to_owned() };
         logins.set("10.0.0.2".parse().unwrap(), login("one"));

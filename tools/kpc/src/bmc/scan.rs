@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::logins::{Login, Logins, Who};
+use super::session::hand_over;
 use crate::api;
 use crate::args::BmcScan;
 use crate::client::Client;
@@ -136,7 +137,7 @@ async fn resolve(host: &str, port: u16) -> Result<IpAddr, String> {
 
 /// The logins that were named, else those that the server keeps on this host.
 fn credentials(config: Option<&Config>, arguments: &BmcScan) -> Result<Arc<Logins>, String> {
-    let kept = config.map(|config| super::logins::kept(&config.data_dir)).filter(|path| path.exists());
+    let kept = config.map(Config::bmc_logins).filter(|path| path.exists());
     match (&arguments.credentials, kept) {
         (Some(file), _) => Logins::read(file).map(Arc::new),
         (None, Some(kept)) => Logins::read(&kept).map(Arc::new),
@@ -279,7 +280,7 @@ async fn save(
     lines: &mut [Line],
 ) -> Result<(), String> {
     let racks = config.map(|config| config.rack.as_slice()).unwrap_or_default();
-    let scanned: Vec<api::Scanned> = lines
+    let mut scanned: Vec<api::Scanned> = lines
         .iter()
         .filter_map(|line| {
             let rule = racks
@@ -289,7 +290,7 @@ async fn save(
             Some(api::Scanned {
                 address: line.address,
                 port: line.port,
-                login: line.login.clone()?,
+                login: Some(line.login.clone()?),
                 guid: line.guid.clone(),
                 serial: line.serial.clone(),
                 name: None,
@@ -298,6 +299,11 @@ async fn save(
             })
         })
         .collect();
+    // With a keeper the server never sees a login.
+    if let Some(keeper) = config.and_then(|config| config.bmc.keeper.as_ref()) {
+        let logins = scanned.iter_mut().filter_map(|one| Some((one.address, one.login.take()?))).collect();
+        hand_over(keeper, logins).await?;
+    }
     let outcomes: Vec<api::Outcome> = client.post("/v1/bmc", &scanned).await?;
     for (one, outcome) in scanned.iter().zip(outcomes) {
         if let Some(line) = lines.iter_mut().find(|line| line.address == one.address) {

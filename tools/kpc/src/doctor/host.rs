@@ -105,19 +105,19 @@ fn store(config: &Config) -> Result<String, String> {
 }
 
 fn logins(config: &Config) -> Result<String, String> {
-    let kept = crate::bmc::logins::kept(&config.data_dir);
+    if let Some(keeper) = &config.bmc.keeper
+        && let Err(error) = UnixStream::connect(keeper)
+    {
+        let remedy = "systemctl start kpc-bmc.socket, or kpc bmc keep";
+        return Err(format!("nobody keeps them behind {}: {error}; {remedy}", keeper.display()));
+    }
+    let kept = config.bmc_logins();
     if kept.exists() {
         return crate::bmc::logins::Logins::read(&kept).map(|_| kept.display().to_string());
     }
     match &config.bmc.password_file {
         None => Ok("none yet: kpc bmc scan RANGE --credentials FILE --save".to_owned()),
-        Some(path) => {
-            let metadata = std::fs::metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
-            if metadata.permissions().mode() & 0o077 != 0 {
-                return Err(format!("{}: others can read it; chmod 600", path.display()));
-            }
-            Ok(path.display().to_string())
-        }
+        Some(path) => crate::bmc::vault::login(&config.bmc.user, path).map(|_| path.display().to_string()),
     }
 }
 

@@ -166,6 +166,12 @@ fn config(plan: &Plan, arguments: &Init) -> String {
         }
         out.push_str(&format!("ranges = {:?}\n", arguments.bmc_ranges));
     }
+    if super::units::has_keeper() {
+        out.push_str(
+            "\n# The BMCs' logins are another process's: the server has none.\n\
+             [bmc]\nkeeper = \"/run/kpc-bmc/kpc-bmc.sock\"\nlogins = \"/var/lib/kpc-bmc/logins.toml\"\n",
+        );
+    }
     out.push_str(
         "\n# The profile `debian` installs the image that `kpc assets add debian` brings. Only a disk that is the only\n\
          # one, or that `kpc disk set` names, is written, and only under an order.\n\

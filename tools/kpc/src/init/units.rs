@@ -13,6 +13,11 @@ const NAME: &str = "kpc.service";
 /// Where a package's units are.
 const PACKAGED: [&str; 2] = ["/usr/lib/systemd/system", "/lib/systemd/system"];
 
+/// Whether the package is installed, whose units have a keeper of the BMCs' logins.
+pub(super) fn has_keeper() -> bool {
+    PACKAGED.iter().any(|folder| Path::new(folder).join("kpc-bmc.socket").exists())
+}
+
 /// Writes the unit where systemd is in use and no package has brought it.
 pub(super) fn write(plan: &Plan, arguments: &Init) -> Result<Vec<Written>, String> {
     let packaged = PACKAGED.iter().map(|folder| Path::new(folder).join(NAME)).find(|path| path.exists());

@@ -90,7 +90,7 @@ impl Operators {
             Ok(scanned) => scanned,
             Err(answer) => return answer,
         };
-        let logins = scanned.iter().map(|one| (one.address, one.login.clone())).collect();
+        let logins = scanned.iter().filter_map(|one| Some((one.address, one.login.clone()?))).collect();
         let login = self.login.clone();
         if let Err(error) = blocking(move || login.keep(logins)).await.and_then(|kept| kept) {
             return fault(StatusCode::SERVICE_UNAVAILABLE, &error);

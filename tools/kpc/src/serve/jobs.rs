@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use fleet::attempt::Phase;
 use fleet::{BmcAction, Job, JobId, JobState, JobStep, Observation, PowerAction, StepResult};
-use ipmi::command::chassis::{BootDevice, BootFlags, BootOptions, ChassisControl};
-use ipmi::driver::{Bmc, BmcError};
+use ipmi::command::chassis::{BootDevice, BootOptions, ChassisControl};
 
+use crate::bmc::session::{Fault, Kind, Session};
 use crate::serve::power::{self, Login, Target, Unopened};
 use crate::serve::provision::target;
 use crate::serve::state::State;
@@ -37,7 +37,7 @@ pub(crate) async fn carry(state: &State, login: &Login, id: JobId) -> Result<(),
 struct Carrier<'a> {
     state: &'a State,
     login: &'a Login,
-    session: Option<Bmc>,
+    session: Option<Session>,
     /// Whether nothing of the job has been sent by this run of the server.
     fresh: bool,
 }
@@ -70,7 +70,7 @@ impl Carrier<'_> {
 
     /// The session, opened where there is none; `patience`: for how long silence is taken for a BMC that shares its
     /// interface and comes back.
-    async fn bmc(&mut self, target: &Target, patience: Duration) -> Result<&mut Bmc, Unopened> {
+    async fn bmc(&mut self, target: &Target, patience: Duration) -> Result<&mut Session, Unopened> {
         let (until, mut told) = (tokio::time::Instant::now() + patience, false);
         while self.session.is_none() {
             match power::open(self.state, self.login, target).await {
@@ -124,9 +124,9 @@ impl Carrier<'_> {
                 };
                 match bmc.chassis_control(control).await {
                     Ok(_) => self.settled(target, action).await,
-                    Err(error @ (BmcError::Unconfirmed(_) | BmcError::Silent(_))) => {
+                    Err(fault) if matches!(fault.kind, Kind::Unconfirmed | Kind::Silent) => {
                         self.session = None;
-                        StepResult::NoAnswer(error.to_string())
+                        StepResult::NoAnswer(fault.words)
                     }
                     Err(error) => StepResult::NotDone(format!("power {}: {error}", action.word())),
                 }
@@ -142,7 +142,7 @@ impl Carrier<'_> {
         loop {
             let (state, machine) = (self.state, target.machine);
             let asked = match self.bmc(target, state.bmc_rest()).await {
-                Ok(bmc) => bmc.chassis_status().await,
+                Ok(bmc) => bmc.power_on().await,
                 // It took the command; that it is silent now is its own matter.
                 Err(error @ Unopened::Silent(_)) => {
                     let words = error.told(state, machine);
@@ -152,7 +152,7 @@ impl Carrier<'_> {
                 Err(error) => return StepResult::NoAnswer(error.told(state, machine)),
             };
             match asked {
-                Ok(status) if status.power_on() == wanted => {
+                Ok(on) if on == wanted => {
                     state.observe(Observation::PowerVerified { machine, on: wanted });
                     return StepResult::Done;
                 }
@@ -186,8 +186,8 @@ impl Carrier<'_> {
             Ok(bmc) => bmc,
             Err(error) => return StepResult::NoAnswer(error.told(state, machine)),
         };
-        let on = match bmc.chassis_status().await {
-            Ok(status) => status.power_on(),
+        let on = match bmc.power_on().await {
+            Ok(on) => on,
             Err(error) => return StepResult::NoAnswer(error.to_string()),
         };
         state.observe(Observation::PowerVerified { machine, on });
@@ -222,17 +222,9 @@ impl Carrier<'_> {
             Ok(bmc) => bmc,
             Err(error) => return StepResult::NoAnswer(error.told(state, target.machine)),
         };
-        match bmc.boot_option(power::BOOT_FLAGS).await {
-            Ok(option) => {
-                let flags =
-                    option.data.get(..5).and_then(|octets| <[u8; 5]>::try_from(octets).ok()).map(BootFlags);
-                let set = flags.is_some_and(|flags| flags.valid() && flags.device() == wanted);
-                if set {
-                    StepResult::Done
-                } else {
-                    StepResult::NotDone("the boot device is not set".to_owned())
-                }
-            }
+        match bmc.boot_device().await {
+            Ok(device) if device == Some(wanted) => StepResult::Done,
+            Ok(_) => StepResult::NotDone("the boot device is not set".to_owned()),
             Err(error) => StepResult::NoAnswer(error.to_string()),
         }
     }
@@ -242,17 +234,17 @@ impl Carrier<'_> {
 const ONCE: BootOptions = BootOptions { efi: false, persistent: false, keep_valid_bit: true };
 
 /// The boot mode as it was asked for, else as the BMC has it, else BIOS.
-async fn is_efi(bmc: &mut Bmc, asked: Option<bool>) -> bool {
+async fn is_efi(bmc: &mut Session, asked: Option<bool>) -> bool {
     match asked {
         Some(efi) => efi,
-        None => power::boot_mode(bmc).await.unwrap_or(false),
+        None => bmc.boot_mode().await.unwrap_or(false),
     }
 }
 
-async fn set_boot(bmc: &mut Bmc, device: BootDevice, options: BootOptions) -> StepResult {
+async fn set_boot(bmc: &mut Session, device: BootDevice, options: BootOptions) -> StepResult {
     match bmc.set_boot_device(device, options).await {
         Ok(()) => StepResult::Done,
-        Err(error @ BmcError::Silent(_)) => StepResult::NoAnswer(format!("boot device: {error}")),
+        Err(fault) if fault.kind == Kind::Silent => StepResult::NoAnswer(format!("boot device: {fault}")),
         Err(error) => StepResult::NotDone(format!("boot device: {error}")),
     }
 }
@@ -266,13 +258,13 @@ fn not_sent(result: StepResult) -> StepResult {
 }
 
 /// A job that ends with "on" is for a machine that is off: a running system is not made to boot the network.
-async fn must_be_off(bmc: &mut Bmc, job: &Job, target: &Target) -> Option<StepResult> {
+async fn must_be_off(bmc: &mut Session, job: &Job, target: &Target) -> Option<StepResult> {
     if !job.actions.contains(&BmcAction::Power { action: PowerAction::On }) {
         return None;
     }
-    match bmc.chassis_status().await {
-        Ok(status) if !status.power_on() => None,
-        Ok(_) => Some(StepResult::NotDone(format!(
+    match bmc.power_on().await {
+        Ok(false) => None,
+        Ok(true) => Some(StepResult::NotDone(format!(
             "is powered on now: switch it off first with `kpc power off {}`",
             target.name
         ))),
@@ -289,13 +281,13 @@ fn network_boot(job: &Job) -> Option<Option<bool>> {
 }
 
 /// What to send: many BMCs refuse to cycle or reset what is off, and mean "on" by it.
-async fn control(bmc: &mut Bmc, action: PowerAction) -> Result<ChassisControl, BmcError> {
+async fn control(bmc: &mut Session, action: PowerAction) -> Result<ChassisControl, Fault> {
     Ok(match action {
         PowerAction::On => ChassisControl::PowerUp,
         PowerAction::Off => ChassisControl::PowerDown,
         PowerAction::SoftOff => ChassisControl::SoftShutdown,
         PowerAction::Reset => ChassisControl::HardReset,
-        PowerAction::Cycle if !bmc.chassis_status().await?.power_on() => ChassisControl::PowerUp,
+        PowerAction::Cycle if !bmc.power_on().await? => ChassisControl::PowerUp,
         PowerAction::Cycle => ChassisControl::PowerCycle,
     })
 }

@@ -19,7 +19,6 @@ mod power;
 mod provision;
 mod sockets;
 mod state;
-mod vault;
 mod why;
 mod wire;
 

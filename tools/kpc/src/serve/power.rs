@@ -5,13 +5,12 @@
 use std::net::SocketAddr;
 
 use fleet::{BmcAction, Hint, HintCode, MachineId, Observation, PowerAction, Uuid};
-use ipmi::command::chassis::BootFlags;
-use ipmi::driver::{Bmc, BmcConfig, BmcError};
 
+use crate::bmc::session::{Fault, Kind, Session};
 use crate::serve::jobs;
 use crate::serve::state::State;
 
-pub(crate) use crate::serve::vault::Vault as Login;
+pub(crate) use crate::bmc::session::Bmcs as Login;
 
 /// A machine and where its BMC is.
 #[derive(Clone, Debug)]
@@ -22,9 +21,6 @@ pub(crate) struct Target {
     /// Every UUID that the machine's BMC may rightly show.
     pub(crate) known: Vec<Uuid>,
 }
-
-/// Which field of a FRU's product area is the serial (Platform Management FRU §12).
-const PRODUCT_SERIAL: usize = 4;
 
 /// Why there is no session.
 #[derive(Debug)]
@@ -51,19 +47,15 @@ impl Unopened {
 }
 
 /// Opens a session and compares the GUID that the BMC showed with what is recorded for the machine.
-pub(crate) async fn open(state: &State, login: &Login, target: &Target) -> Result<Bmc, Unopened> {
+pub(crate) async fn open(state: &State, login: &Login, target: &Target) -> Result<Session, Unopened> {
     let refused = |words: &str| Unopened::Refused(words.to_owned());
     let address = target
         .bmc
         .ok_or_else(|| refused("no BMC is recorded; add it with `kpc machine add … --bmc ADDRESS`"))?;
-    let config = BmcConfig::new(address, login.of(address.ip()).map_err(Unopened::Login)?);
-    let bmc = Bmc::connect(config).await.map_err(|error| match error {
-        BmcError::Silent(_) | BmcError::Unreachable { .. } => Unopened::Silent(error.to_string()),
-        BmcError::WrongPassword(_)
-        | BmcError::WrongKg(_)
-        | BmcError::UnknownUser(_)
-        | BmcError::Privilege(_) => Unopened::Login(error.to_string()),
-        error => Unopened::Refused(error.to_string()),
+    let bmc = login.session(address).await.map_err(|Fault { kind, words }| match kind {
+        Kind::Silent | Kind::Unreachable => Unopened::Silent(words),
+        Kind::Login => Unopened::Login(words),
+        Kind::Unconfirmed | Kind::Other => Unopened::Refused(words),
     })?;
     match is_right(state, &bmc, target, address).await {
         Ok(()) => Ok(bmc),
@@ -74,7 +66,7 @@ pub(crate) async fn open(state: &State, login: &Login, target: &Target) -> Resul
     }
 }
 
-async fn is_right(state: &State, bmc: &Bmc, target: &Target, address: SocketAddr) -> Result<(), String> {
+async fn is_right(state: &State, bmc: &Session, target: &Target, address: SocketAddr) -> Result<(), String> {
     let shown = bmc.managed_system_guid();
     // IPMI sends a GUID least significant octet first, many BMCs as SMBIOS has it: the known UUID that it equals in
     // any order is what it means.
@@ -102,10 +94,11 @@ async fn is_right(state: &State, bmc: &Bmc, target: &Target, address: SocketAddr
 }
 
 /// Compares the serial in the BMC's inventory with the machine's. Many BMCs have none, which says nothing.
-pub(crate) async fn check_serial(state: &State, bmc: &mut Bmc, target: &Target) -> Result<(), String> {
-    let Ok(inventory) = bmc.fru_inventory(0).await else { return Ok(()) };
-    let serial = inventory.product.and_then(|product| product.fields.into_iter().nth(PRODUCT_SERIAL));
-    let Some(serial) = serial.filter(|serial| !serial.trim().is_empty()) else { return Ok(()) };
+pub(crate) async fn check_serial(state: &State, bmc: &mut Session, target: &Target) -> Result<(), String> {
+    let Ok(Some(serial)) = bmc.product_serial().await else { return Ok(()) };
+    if serial.trim().is_empty() {
+        return Ok(());
+    }
     let (machine, shown) = (target.machine, serial.clone());
     let kept = state.change(move |fleet, now| fleet.observe(now, Observation::BmcSerial { machine, serial }));
     if kept.await?.is_ok() {
@@ -134,23 +127,12 @@ pub(crate) async fn look(
 ) -> Result<(bool, Option<bool>), String> {
     let opened = open(state, login, target).await;
     let mut bmc = opened.map_err(|error| error.told(state, target.machine))?;
-    let status = bmc.chassis_status().await.map_err(|error| error.to_string());
-    let efi = if mode && status.is_ok() { boot_mode(&mut bmc).await } else { None };
+    let on = bmc.power_on().await.map_err(|fault| fault.to_string());
+    let efi = if mode && on.is_ok() { bmc.boot_mode().await } else { None };
     bmc.close().await;
-    let on = status?.power_on();
+    let on = on?;
     state.observe(Observation::PowerVerified { machine: target.machine, on });
     Ok((on, efi))
-}
-
-/// System boot option 5: the boot flags (IPMI v2.0 §28.13).
-pub(crate) const BOOT_FLAGS: u8 = 5;
-
-/// The firmware's kind by the BMC's boot flags, whose "BIOS boot type" stays when they are used up. Flags that were
-/// never set say nothing.
-pub(crate) async fn boot_mode(bmc: &mut Bmc) -> Option<bool> {
-    let option = bmc.boot_option(BOOT_FLAGS).await.ok()?;
-    let flags: [u8; 5] = option.data.get(..5)?.try_into().ok()?;
-    flags.iter().any(|octet| *octet != 0).then(|| BootFlags(flags).efi())
 }
 
 /// What is asked of the power.

@@ -13,7 +13,6 @@ use bootcfg::Compat;
 use bootcfg::driver::store::FileStore;
 use bootcfg::driver::tls::{Tls, TlsConfig};
 use fleet::store::RedbStore;
-use ipmi::driver::Credentials;
 use tftp::driver::Directory;
 
 use crate::Failure;
@@ -57,7 +56,7 @@ pub(crate) fn open(arguments: &Serve, config: &Config) -> Result<Opened, Failure
         )));
     }
     make_folder(&config.data_dir).map_err(wrong)?;
-    let login = login(config).map_err(wrong)?;
+    let login = Login::open(config).map_err(wrong)?;
     let certificates = certificates(config).map_err(wrong)?;
     let root = config.tftp_root();
     let loaders = Directory::open(&root).map_err(|error| {
@@ -167,30 +166,16 @@ fn bind_udp(address: SocketAddr) -> Result<UdpSocket, String> {
 
 /// The operators' socket: root's and the server's own, and a group's where one is named.
 fn bind_socket(config: &Config) -> Result<UnixListener, Failure> {
-    let path = &config.socket;
-    let said = |error: std::io::Error| format!("{}: {error}", path.display());
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    }
-    if path.exists() {
-        if std::os::unix::net::UnixStream::connect(path).is_ok() {
-            return Err(format!("{}: another kpc serves there", path.display()).into());
-        }
-        fs::remove_file(path).map_err(said)?;
-    }
-    let listener = UnixListener::bind(path).map_err(said)?;
-    let mut mode = 0o600;
-    if let Some(name) = &config.operators {
-        let group = nix::unistd::Group::from_name(name).ok().flatten().ok_or_else(|| {
+    let group = config.operators.as_ref().map(|name| {
+        nix::unistd::Group::from_name(name).ok().flatten().ok_or_else(|| {
             Failure::Configuration(format!(
                 "operators = \"{name}\": no such group; `groupadd --system {name}` makes it"
             ))
-        })?;
-        std::os::unix::fs::chown(path, None, Some(group.gid.as_raw())).map_err(said)?;
-        mode = 0o660;
-    }
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(said)?;
-    Ok(listener)
+        })
+    });
+    let group = group.transpose()?.map(|group| group.gid.as_raw());
+    daemon::sockets::listen_unix(&config.socket, group)
+        .map_err(|error| Failure::Other(format!("{}: {error}", config.socket.display())))
 }
 
 fn make_folder(path: &Path) -> Result<(), String> {
@@ -236,22 +221,6 @@ fn certificates(config: &Config) -> Result<Certificates, String> {
         }
     };
     Ok(Certificates { page: Some(Arc::new(page)), grpc: grpc.map(Arc::new) })
-}
-
-/// The BMCs' login. A password that others can read is refused.
-fn login(config: &Config) -> Result<Login, String> {
-    let kept = crate::bmc::logins::kept(&config.data_dir);
-    let Some(path) = &config.bmc.password_file else { return Login::open(kept, None) };
-    let metadata =
-        fs::metadata(path).map_err(|error| format!("{}: {error} (bmc.password_file)", path.display()))?;
-    if metadata.permissions().mode() & 0o077 != 0 {
-        return Err(format!("{}: others can read this password; run: chmod 600 {0}", path.display()));
-    }
-    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let password = text.lines().next().unwrap_or_default();
-    let credentials = Credentials::new(&config.bmc.user, password.as_bytes())
-        .map_err(|error| format!("{}: {error}", path.display()))?;
-    Login::open(kept, Some(credentials))
 }
 
 /// The page's token: made once, kept in the data folder. One that was cut short is replaced.
