@@ -122,6 +122,14 @@ fn edit_and_wait(store: &Arc<FileStore>, edit: impl FnOnce(), seen: impl Fn(&Fil
 }
 
 #[test]
+fn an_edit_between_the_opening_and_the_watch_is_seen() {
+    let (dir, store) = store(&[("groups/g.json", GROUP), ("profiles/p.json", &profile("one"))]);
+    fs::write(dir.path().join("profiles/p.json"), profile("another")).unwrap();
+    assert_eq!(selected(&store, ASK), "g one");
+    edit_and_wait(&store, || {}, |store| selected(store, ASK) == "g another");
+}
+
+#[test]
 fn edits_are_seen_as_they_happen() {
     let (dir, store) = store(&[("groups/g.json", GROUP), ("profiles/p.json", &profile("one"))]);
     let path = |name: &str| dir.path().join(name);

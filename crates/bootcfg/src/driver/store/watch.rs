@@ -54,6 +54,8 @@ impl Watch {
         let root = std::fs::canonicalize(store.root()).unwrap_or_else(|_| store.root().to_path_buf());
         let watcher = watcher(&root, changed.clone(), wake.clone());
         let by_polling = watcher.is_none();
+        // What was edited between the store's opening and now was seen by nobody.
+        tell(store.reload(), &report);
         let stop = Arc::new(AtomicBool::new(false));
         let follow = Follow { store, root, changed, stop: stop.clone(), woken, watcher };
         let thread =
@@ -126,10 +128,15 @@ impl Follow {
             } else {
                 Ok(self.store.reload_files(&changed.files))
             };
-            if !matches!(&reload, Ok(reload) if reload.read + reload.removed == 0) {
-                report(reload);
-            }
+            tell(reload, report);
         }
+    }
+}
+
+/// Reports a reload that found something.
+fn tell(reload: Result<Reload, StoreError>, report: &dyn Fn(Result<Reload, StoreError>)) {
+    if !matches!(&reload, Ok(reload) if reload.read + reload.removed == 0) {
+        report(reload);
     }
 }
 
