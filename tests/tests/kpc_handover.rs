@@ -154,6 +154,20 @@ fn settings(served: &Served) {
     ];
     let told = served.good(&write);
     assert!(told.contains("globals.d/50-kpc.yml") && told.contains("kolla-ansible prechecks"), "{told}");
+    // Of the groups that kolla-ansible never wants empty, one has a machine.
+    let missing = |told: &str| {
+        let warned = |group: &&str| told.contains(&format!("no machine has the role {group},"));
+        ["control", "network", "compute"].into_iter().filter(warned).collect::<Vec<_>>()
+    };
+    assert_eq!(missing(&told), ["network", "compute"], "{told}");
+    served.good(&["machine", "label", "n1", "--role", "control,network,compute", "--rack", "r7"]);
+    assert!(missing(&served.good(&write)).is_empty());
+    let listed: Value = serde_json::from_str(&served.good(&["inventory", "--list"])).unwrap();
+    assert_eq!(listed["network"]["hosts"], json!(["n1"]));
+    for wrong in [vec!["@role:nobody", "--role", "x"], vec!["n1", "--role", "{{ x }}"], vec!["n1"]] {
+        let (good, told) = served.kpc(&[&["machine", "label"], wrong.as_slice()].concat());
+        assert!(!good && told.lines().count() == 1, "{told}");
+    }
     let file = folder.join("globals.d/50-kpc.yml");
     let text = fs::read_to_string(&file).unwrap();
     for line in [

@@ -33,10 +33,11 @@ fn released() -> Outcome {
     step(command.args(["--", "--test-threads", "1", "--nocapture"]))
 }
 
-/// `screenshots`: the pictures of docs/, taken anew by the test of the page.
+/// `screenshots`: the pictures of docs/, taken anew by the tests of the page and of the README's journey.
 pub(crate) fn screenshots() -> Outcome {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("docs").join("pictures");
-    with_environment(&["kpc_page".to_owned()], &[("KPC_PICTURES", &folder.display().to_string())])
+    let tests = ["kpc_page", "kpc_journey"].map(str::to_owned);
+    with_environment(&tests, &[("KPC_PICTURES", &folder.display().to_string())])
 }
 
 fn with_environment(names: &[String], environment: &[(&str, &str)]) -> Outcome {

@@ -35,7 +35,7 @@ Usage: cargo xtask VERB [ARGUMENTS]
   sim [--seeds N]                  simulations in virtual time with N seeds
   spec                             every symbol that ARCHITECTURE.md names exists
   readme                           runs the console blocks of the READMEs
-  screenshots                      the pictures of docs/, taken by the test of the page
+  screenshots                      the pictures of docs/, taken by the tests of page and README
   deps                             what the lab and the peers need: Debian packages, kernel, Python peers
 
 Examples:

@@ -171,6 +171,9 @@ pub(crate) struct PlannedMachine {
     pub(crate) power: String,
     /// What will be done to the power.
     pub(crate) action: String,
+    /// What the operator may want otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) note: Option<String>,
 }
 
 /// A machine that a plan refuses.
@@ -180,6 +183,20 @@ pub(crate) struct RefusedMachine {
     pub(crate) name: String,
     /// Why, and what to do instead.
     pub(crate) reason: String,
+}
+
+/// `POST /v1/label`.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Label {
+    /// Selections.
+    pub(crate) selection: Vec<String>,
+    /// All their groups in the inventory from then on; `None` leaves them.
+    #[serde(default)]
+    pub(crate) roles: Option<Vec<String>>,
+    /// Where they stand; `None` leaves it.
+    #[serde(default)]
+    pub(crate) rack: Option<String>,
 }
 
 /// `POST /v1/cancel`, `/v1/retire`, `/v1/retry`, `/v1/adopt`, `/v1/resolve`.

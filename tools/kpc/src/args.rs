@@ -6,8 +6,8 @@ mod setup;
 use std::path::PathBuf;
 
 pub(crate) use look::{
-    Completions, Console, Copy, Discover, Disk, DiskSet, Doctor, Events, MachineImport, MachineRename,
-    MachineReplace, Patient, Var, VarSet, VarUnset, Why,
+    Completions, Console, Copy, Discover, Disk, DiskSet, Doctor, Events, MachineImport, MachineLabel,
+    MachineRename, MachineReplace, Patient, Var, VarSet, VarUnset, Why,
 };
 pub(crate) use setup::{Assets, AssetsAdd, AssetsVerify, Bmc, BmcScan, Init};
 
@@ -201,6 +201,8 @@ pub(crate) enum Machine {
     Add(MachineAdd),
     /// Make many known, from a CSV file.
     Import(MachineImport),
+    /// Set the roles (groups in the inventory) or the rack of machines; no order is given.
+    Label(MachineLabel),
     /// Give a machine another name.
     Rename(MachineRename),
     /// New hardware takes the place of old: its name, groups, rack and variables.

@@ -103,6 +103,7 @@ async fn ask(client: &Client, common: &Common, verb: &Verb) -> Verdict {
         Verb::Bmc(Bmc::Scan(arguments)) => bmc::scan(client, config().as_ref(), arguments).await,
         Verb::Console(arguments) => bmc::console(client, config().as_ref(), arguments).await,
         Verb::Machine(Machine::Import(import)) => verbs::import(client, import).await,
+        Verb::Machine(Machine::Label(label)) => verbs::label(client, label).await,
         Verb::Machine(Machine::Rename(rename)) => verbs::rename(client, rename).await,
         Verb::Machine(Machine::Replace(replace)) => verbs::replace(client, replace).await,
         Verb::Why(why) => verbs::why(client, why).await,

@@ -215,6 +215,30 @@ pub(crate) struct MachineImport {
     pub(crate) json: bool,
 }
 
+/// `kpc machine label`.
+#[derive(Debug, Args)]
+#[command(
+    group = clap::ArgGroup::new("label").required(true).multiple(true).args(["roles", "rack"]),
+    after_help = "\
+Examples:
+  kpc machine label kpc-[01-03] --role control,network,compute
+  kpc machine label kpc-04 --role '' --rack r2     no role at all, another rack"
+)]
+pub(crate) struct MachineLabel {
+    /// Which machines.
+    #[arg(required = true, value_name = "SELECTION")]
+    pub(crate) selection: Vec<String>,
+    /// All their groups in the inventory from now on (repeatable, or separated by commas).
+    #[arg(long = "role", value_name = "ROLE", value_delimiter = ',')]
+    pub(crate) roles: Option<Vec<String>>,
+    /// Where they stand.
+    #[arg(long, value_name = "RACK")]
+    pub(crate) rack: Option<String>,
+    /// Print the answer as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// `kpc machine rename`.
 #[derive(Debug, Args)]
 pub(crate) struct MachineRename {

@@ -50,6 +50,7 @@ impl Operators {
             (&Method::POST, "/v1/retry") => self.selected(by, request, Command::Retry).await,
             (&Method::POST, "/v1/adopt") => self.selected(by, request, Command::Adopt).await,
             (&Method::POST, "/v1/resolve") => self.selected(by, request, Command::Resolve).await,
+            (&Method::POST, "/v1/label") => self.labelled(by, request).await,
             (&Method::POST, "/v1/retire") => self.selected(by, request, Command::Retire).await,
             (&Method::GET, "/v1/why") => self.why(request.uri().query().unwrap_or_default()).await,
             (&Method::POST, "/v1/power") => self.power(by, request).await,
@@ -233,13 +234,32 @@ impl Operators {
         request: Request<Incoming>,
         verb: fn(Selector) -> Command,
     ) -> Response<Body> {
-        let selected: api::Selected = match read_call(request).await {
-            Ok(selected) => selected,
-            Err(answer) => return answer,
-        };
+        match read_call::<api::Selected>(request).await {
+            Ok(selected) => self.for_each(by, &selected.selection, verb).await,
+            Err(answer) => answer,
+        }
+    }
+
+    async fn labelled(&self, by: &str, request: Request<Incoming>) -> Response<Body> {
+        match read_call::<api::Label>(request).await {
+            Ok(api::Label { selection, roles, rack }) => {
+                let verb = |selector| Command::Label { selector, roles, rack };
+                self.for_each(by, &selection, verb).await
+            }
+            Err(answer) => answer,
+        }
+    }
+
+    /// One command for the machines of all selections.
+    async fn for_each(
+        &self,
+        by: &str,
+        selection: &[String],
+        verb: impl FnOnce(Selector) -> Command + Send,
+    ) -> Response<Body> {
         // All selections mean machines before the first one is touched, and each machine once.
         let changed = self.state.change(|fleet, now| {
-            let ids = provision::select(fleet, &selected.selection).map_err(Rejected::Selection)?;
+            let ids = provision::select(fleet, selection).map_err(Rejected::Selection)?;
             let names = names_of(fleet, &ids);
             let outcome = fleet.command(now, by, verb(Selector::Names(names))).map_err(Rejected::Command)?;
             let done = names_of(fleet, &outcome.machines);

@@ -49,6 +49,11 @@ pub(crate) fn target(fleet: &Fleet, id: MachineId) -> Option<Target> {
     })
 }
 
+/// Why a plan says what it says of the boot mode, and how to have the other one.
+const GUESSED: &str =
+    "guessed: its firmware was not heard yet, its BMC does not say; --firmware uefi for UEFI";
+const FOR_UEFI: &str = "as its BMC has it: --firmware uefi for UEFI";
+
 /// What would happen. Asks each BMC for its power; changes nothing.
 pub(crate) async fn plan(
     state: &Arc<State>,
@@ -104,17 +109,18 @@ pub(crate) async fn plan(
                 })
             }
             Ok((on, efi)) => {
-                let mode = match (firmware(request, state.is_uefi(target.machine)), efi) {
-                    (Some(true), _) => "UEFI",
-                    (Some(false), _) => "legacy BIOS",
-                    (None, Some(true)) => "UEFI (as its BMC has it)",
-                    (None, Some(false)) => "legacy BIOS (as its BMC has it; --firmware uefi for UEFI)",
-                    (None, None) => "legacy BIOS (firmware not heard yet; --firmware uefi for UEFI)",
+                let (mode, note) = match (firmware(request, state.is_uefi(target.machine)), efi) {
+                    (Some(true), _) => ("UEFI", None),
+                    (Some(false), _) => ("legacy BIOS", None),
+                    (None, Some(true)) => ("UEFI (as its BMC has it)", None),
+                    (None, Some(false)) => ("legacy BIOS (as its BMC has it)", Some(FOR_UEFI)),
+                    (None, None) => ("legacy BIOS (guessed)", Some(GUESSED)),
                 };
                 plan.machines.push(PlannedMachine {
                     bmc: target.bmc.map(|bmc| bmc.to_string()),
                     power: if on { "on" } else { "off" }.to_owned(),
                     action: format!("network boot once, power {}, {mode}", if on { "cycle" } else { "on" }),
+                    note: note.map(str::to_owned),
                     name: target.name,
                 });
             }

@@ -39,6 +39,13 @@ pub(crate) async fn inventory(client: &Client, common: &Common, inventory: &Inve
     Ok(0)
 }
 
+/// The groups of kolla-ansible's that are never empty, and what runs there.
+const FILLED: [(&str, &str); 3] = [
+    ("control", "its API services and database"),
+    ("network", "its load balancer and routers"),
+    ("compute", "its virtual machines"),
+];
+
 /// What became of a file.
 #[derive(Debug, Serialize)]
 struct Wrote {
@@ -77,6 +84,14 @@ async fn write(client: &Client, common: &Common, inventory: &Inventory, folder: 
     told.push(put(&folder.join("globals.d/50-kpc.yml"), &globals(inventory), 0o644)?);
     for one in &told {
         say(format_args!("  {:<7} {}", one.what, one.path.display()))?;
+    }
+    let listed: serde_json::Value = client.get("/v1/inventory").await?;
+    for (group, runs) in FILLED {
+        if listed.get(group).and_then(|group| group.get("hosts")).is_none() {
+            eprintln!(
+                "warning: no machine has the role {group}, and kolla-ansible wants one: {runs}; give it with kpc machine label NAME --role …,{group}"
+            );
+        }
     }
     say(format_args!(
         "  next    kolla-ansible prechecks -i {} --configdir {}",

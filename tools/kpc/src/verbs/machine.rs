@@ -1,9 +1,9 @@
-//! The verbs over a selection: `kpc machine add|retire`, `kpc cancel|retry|adopt|resolve`, `kpc power`.
+//! The verbs over a selection: `kpc machine add|label|retire`, `kpc cancel|retry|adopt|resolve`, `kpc power`.
 
 use serde_json::Value;
 
 use crate::api;
-use crate::args::{MachineAdd, Power, Selected};
+use crate::args::{MachineAdd, MachineLabel, Power, Selected};
 use crate::client::Client;
 use crate::verbs::{Verdict, say};
 
@@ -61,6 +61,17 @@ pub(crate) async fn power(client: &Client, power: &Power) -> Verdict {
         force: power.force,
     };
     tell(client.post("/v1/power", &request).await?, power.json)
+}
+
+/// `kpc machine label`.
+pub(crate) async fn label(client: &Client, label: &MachineLabel) -> Verdict {
+    let named = |roles: &Vec<String>| roles.iter().filter(|role| !role.is_empty()).cloned().collect();
+    let request = api::Label {
+        selection: label.selection.clone(),
+        roles: label.roles.as_ref().map(named),
+        rack: label.rack.clone(),
+    };
+    tell(client.post("/v1/label", &request).await?, label.json)
 }
 
 async fn each(client: &Client, path: &str, selected: &Selected) -> Verdict {

@@ -17,7 +17,7 @@ use std::io::{ErrorKind, Write as _};
 pub(crate) use events::{discover, events};
 pub(crate) use inventory::inventory;
 pub(crate) use keep::{backup, disk_set, import, rename, replace, restore, var_set, var_unset};
-pub(crate) use machine::{add, adopt, cancel, power, resolve, retire, retry};
+pub(crate) use machine::{add, adopt, cancel, label, power, resolve, retire, retry};
 pub(crate) use provision::{provision, reinstall};
 pub(crate) use show::show;
 pub(crate) use status::{Shown, status, time};

@@ -1,5 +1,6 @@
 //! `kpc provision` and `kpc reinstall`: print the plan, ask, start the job in the server.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{BufRead as _, IsTerminal as _};
 
@@ -91,6 +92,11 @@ fn words(plan: &api::Plan) -> String {
     }
     for machine in &plan.refused {
         let _ = writeln!(text, "{}", refused(machine));
+    }
+    // Often the same for all.
+    let notes: BTreeSet<&str> = plan.machines.iter().filter_map(|machine| machine.note.as_deref()).collect();
+    for note in notes {
+        let _ = writeln!(text, "{note}");
     }
     text
 }
