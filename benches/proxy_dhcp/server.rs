@@ -173,19 +173,12 @@ impl Drop for Server {
     }
 }
 
-/// proxy-dhcpd of the same profile, built when it is not there.
+/// proxy-dhcpd as it is installed, built beside this program by `cargo xtask bench`; or the one in `KPC_BIN_DIR`.
 fn ours() -> PathBuf {
-    static BUILT: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
-    BUILT
-        .get_or_init(|| {
-            if let Some(folder) = std::env::var_os("KPC_BIN_DIR") {
-                return PathBuf::from(folder).join("proxy-dhcpd");
-            }
-            let done = Command::new("cargo")
-                .args(["build", "--quiet", "--profile", "bench", "--package", "proxy-dhcpd"])
-                .status();
-            assert!(done.is_ok_and(|done| done.success()), "building proxy-dhcpd");
-            std::env::current_exe().unwrap().with_file_name("proxy-dhcpd")
-        })
-        .clone()
+    let program = match std::env::var_os("KPC_BIN_DIR") {
+        Some(folder) => PathBuf::from(folder).join("proxy-dhcpd"),
+        None => std::env::current_exe().unwrap().with_file_name("proxy-dhcpd"),
+    };
+    assert!(program.exists(), "{} is missing: run `cargo xtask bench proxy-dhcp`", program.display());
+    program
 }

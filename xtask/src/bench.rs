@@ -10,12 +10,13 @@ use crate::run::{Outcome, cargo, root, step};
 const STATIC: [&str; 5] =
     ["--", "-C", "target-feature=+crt-static", "-C", "link-arg=-Wl,-z,pack-relative-relocs"];
 /// Packages of the tools that a bench runs as they are installed, built beside it (both profiles share a folder).
-const TOOLS: [(&str, &str, &str); 5] = [
+const TOOLS: [(&str, &str, &str); 6] = [
     ("bootcfg", "bootcfgd", "release"),
     ("ignition", "ign", "release"),
     ("inventory", "kpc", "release"),
     ("ipmi", "ipmi", "release"),
     ("page", "kpc", "release"),
+    ("proxy-dhcp", "proxy-dhcpd", "release"),
 ];
 
 /// The verb. No name lists what there is; `all` runs every one.

@@ -96,7 +96,7 @@ impl Clients {
     fn entry(&mut self, now: Instant, mac: MacAddr) -> Option<&mut Client> {
         let tokens = u32::from(self.limit.burst).saturating_mul(TOKEN);
         let fresh = Client { seen: now, offered: None, loaders: 0, offered_xid: 0, tokens, refilled: now };
-        self.table.entry(now, mac, || fresh)
+        self.table.entry(mac, || fresh)
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::menu::MenuItem;
 use crate::program::{BootProgram, Form};
 use crate::request::BootRequest;
-use crate::rule::{Answer, Condition, MacMask, Rule};
+use crate::rule::{Answer, Condition, Rule};
 use crate::wire::{ClientArch, MacAddr};
 use std::net::Ipv4Addr;
 
@@ -21,8 +21,37 @@ use std::net::Ipv4Addr;
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Policy {
     rules: Vec<Rule>,
+    /// One for each rule.
+    looks: Vec<FirstLook>,
     relays: Vec<Ipv4Addr>,
     routed_clients: bool,
+}
+
+/// The conditions that most rules have alone, side by side: a rule's own memory is only read where they hold, which is
+/// what a request costs when the processor slept before it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct FirstLook {
+    arch: Option<ClientArch>,
+    ipxe: Option<bool>,
+    /// Whether the rule has other conditions too.
+    more: bool,
+}
+
+impl FirstLook {
+    fn at(rule: &Rule) -> Self {
+        let Condition { archs, ipxe, .. } = &rule.when;
+        let (arch, several) = match archs.as_slice() {
+            [] => (None, false),
+            [arch] => (Some(*arch), false),
+            _ => (None, true),
+        };
+        let plain = Condition { archs: archs.clone(), ipxe: *ipxe, ..Condition::default() };
+        Self { arch, ipxe: *ipxe, more: several || plain != rule.when }
+    }
+
+    fn may_match(self, arch: ClientArch, ipxe: bool) -> bool {
+        self.arch.is_none_or(|ours| ours == arch) && self.ipxe.is_none_or(|ours| ours == ipxe)
+    }
 }
 
 /// Loaders under the names that Debian's `ipxe` package and iPXE's own builds use.
@@ -77,13 +106,16 @@ impl Policy {
     /// rule that matches. A menu of which nothing is left for the client does not match.
     #[must_use]
     pub fn select(&self, request: &BootRequest<'_>) -> Option<(&Rule, ClientArch)> {
+        let ipxe = request.is_ipxe();
         request.archs.iter().map(|arch| self.served_as(request, arch)).find_map(|arch| {
-            let rule = self.rules.iter().find(|rule| {
-                rule.when.matches(request, arch)
+            let likely = self.looks.iter().zip(&self.rules).filter(|(look, _)| look.may_match(arch, ipxe));
+            let rule = likely.into_iter().find_map(|(look, rule)| {
+                let matches = (!look.more || rule.when.matches(request, arch))
                     && match &rule.answer {
                         Answer::Menu(menu) => menu.items_for(request, arch).next().is_some(),
                         Answer::Boot(_) | Answer::LocalBoot | Answer::Silent(_) => true,
-                    }
+                    };
+                matches.then_some(rule)
             });
             rule.map(|rule| (rule, arch))
         })
@@ -118,7 +150,7 @@ impl Policy {
 }
 
 fn is_raspberry_pi(mac: MacAddr) -> bool {
-    RASPBERRY_PI.iter().any(|maker| MacMask::maker(*maker).matches(mac.0))
+    RASPBERRY_PI.iter().any(|maker| mac.0.starts_with(maker))
 }
 
 /// Makers of Raspberry Pi boards, whose boot ROM says it is an x86 BIOS.
@@ -240,6 +272,7 @@ impl Builder {
             let when = Condition { archs: vec![arch], ipxe: Some(false), ..Condition::default() };
             rules.push(Rule::new(format!("{arch} firmware"), when, Answer::Boot(program)));
         }
-        Policy { rules, relays: self.relays, routed_clients: self.routed_clients }
+        let looks = rules.iter().map(FirstLook::at).collect();
+        Policy { rules, looks, relays: self.relays, routed_clients: self.routed_clients }
     }
 }

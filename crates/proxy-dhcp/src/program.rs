@@ -110,12 +110,17 @@ impl<'a> BootFile<'a> {
     pub fn is_url(&self) -> bool {
         is_url(self.template)
     }
+
+    /// The file as it is printed, where nothing in it becomes an address.
+    pub(crate) fn literal(&self) -> Option<&'a str> {
+        (!self.template.as_bytes().contains(&b'{')).then_some(self.template)
+    }
 }
 
 impl fmt::Display for BootFile<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.template.contains('{') {
-            return f.write_str(self.template);
+        if let Some(literal) = self.literal() {
+            return f.write_str(literal);
         }
         let mut parts = self.template.split("{server}");
         f.write_str(parts.next().unwrap_or_default())?;

@@ -182,9 +182,12 @@ impl<'a> Reply<'a> {
             hops: 0,
             ..asked.header()
         };
-        let (mut writer, fits) = match self.file {
-            Some(file) => Writer::with_names(buffer, &header, self.sname, &file),
-            None => Writer::with_names(buffer, &header, self.sname, &""),
+        // Most names are ready as they are, and printing costs as much as all the rest.
+        let literal = self.file.map_or(Some(""), |file| file.literal()).filter(|name| name.len() < 128);
+        let (mut writer, fits) = match (self.file, self.sname, literal) {
+            (_, None, Some(name)) => (Writer::new(buffer, &header, b"", name.as_bytes()), true),
+            (Some(file), sname, _) => Writer::with_names(buffer, &header, sname, &file),
+            (None, sname, _) => Writer::with_names(buffer, &header, sname, &""),
         };
         writer.option(code::MESSAGE_TYPE, &[self.message.code()]);
         writer.option(code::SERVER_ID, &self.server.octets());

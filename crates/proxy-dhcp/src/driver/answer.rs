@@ -156,7 +156,14 @@ impl Answerer {
                 port: Port::BootServer,
                 source: received.source,
             };
-            self.answer(now, arrival, payload, |this, reply| {
+            let request = match Message::parse(payload) {
+                Ok(message) => BootRequest::new(message, arrival),
+                Err(error) => {
+                    self.ignored(None, &interface.name, Port::BootServer, Reason::Malformed(error));
+                    continue;
+                }
+            };
+            self.answer(now, &request, |this, reply| {
                 if !answers.goes_with(reply.server(), interface.index())
                     && let Err(error) = socket.send(answers)
                 {
@@ -199,23 +206,32 @@ impl Answerer {
             Ok(udp) => udp,
             Err(error) => return self.ignored(None, name, Port::Dhcp, Reason::Malformed(error)),
         };
-        self.why.see(now, &udp);
-        if udp.destination.port() == 68 {
-            return self.look_for_others(now, name, &udp);
-        }
         if udp.destination.port() != Port::Dhcp.number() {
-            return; // 4011 has a socket; a TFTP read is only followed
+            self.why.see(now, &udp); // 4011 has a socket; a TFTP read is only followed
+            if udp.destination.port() == 68 {
+                self.look_for_others(now, name, &udp);
+            }
+            return;
         }
         let to = *udp.destination.ip();
+        let arrival =
+            Arrival { interface: name, subnets: &interface.subnets, port: Port::Dhcp, source: udp.source };
+        let request = Message::parse(udp.payload).map(|message| BootRequest::new(message, arrival));
+        match &request {
+            Ok(request) if request.message.op == Op::Request => self.why.see_request(now, request, to),
+            _ => self.why.see(now, &udp), // what a server says to a relay
+        }
         let ours = |address: Ipv4Addr| {
             interface.subnets.iter().any(|subnet| subnet.address == address || subnet.broadcast() == address)
         };
         if !to.is_broadcast() && !ours(to) {
             return self.ignored(None, name, Port::Dhcp, Reason::NotForUs(to));
         }
-        let arrival =
-            Arrival { interface: name, subnets: &interface.subnets, port: Port::Dhcp, source: udp.source };
-        self.answer(now, arrival, udp.payload, |this, reply| {
+        let request = match request {
+            Ok(request) => request,
+            Err(error) => return self.ignored(None, name, Port::Dhcp, Reason::Malformed(error)),
+        };
+        self.answer(now, &request, |this, reply| {
             let start = outbox.octets.len();
             outbox.octets.resize(start + frame::HEADERS, 0);
             let written = reply.encode(&mut outbox.octets);
@@ -259,27 +275,21 @@ impl Answerer {
         }
     }
 
-    /// Reads one datagram, decides, lets `send` write the reply and tells what happened.
+    /// Decides about one request, lets `send` write the reply and tells what happened.
     fn answer(
         &mut self,
         now: Instant,
-        arrival: Arrival<'_>,
-        datagram: &[u8],
+        request: &BootRequest<'_>,
         send: impl FnOnce(&mut Self, &Reply<'_>) -> Result<(), Reason<'static>>,
     ) {
-        let (interface, port) = (arrival.interface, arrival.port);
-        let message = match Message::parse(datagram) {
-            Ok(message) => message,
-            Err(error) => return self.ignored(None, interface, port, Reason::Malformed(error)),
-        };
-        let request = BootRequest::new(message, arrival);
+        let (interface, port) = (request.arrival.interface, request.arrival.port);
         let responder = self.responder.clone();
-        let reply = match responder.respond(&request) {
+        let reply = match responder.respond(request) {
             Ok(reply) => reply,
             Err(why) => return self.ignored(request.mac(), interface, port, Reason::Ignored(why)),
         };
         let Some(mac) = request.mac() else { return };
-        if let Decision::Silent(why) = self.decide.decide(&request) {
+        if let Decision::Silent(why) = self.decide.decide(request) {
             self.why.forget(mac);
             return self.ignored(Some(mac), interface, port, Reason::Decided(&why));
         }
@@ -291,7 +301,7 @@ impl Answerer {
         }
         self.why.answered(now, mac, &reply);
         let client = match reply.message() {
-            MessageType::Offer => self.clients.offered(now, mac, message.xid, !reply.is_script()),
+            MessageType::Offer => self.clients.offered(now, mac, request.message.xid, !reply.is_script()),
             _ => None,
         };
         (self.events)(Event::Offered {

@@ -20,6 +20,7 @@ use std::io::{self, Read, Write};
 use std::net::UdpSocket;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -41,16 +42,29 @@ pub struct Server {
 
 /// Changes the policy of a server while it runs. The next batch of packets is answered by the new one, as a whole.
 #[derive(Clone, Debug, Default)]
-pub struct Reloader(Arc<Mutex<Arc<Responder>>>);
+pub struct Reloader(Arc<Latest>);
+
+#[derive(Debug, Default)]
+struct Latest {
+    responder: Mutex<Arc<Responder>>,
+    /// Whether the server has not taken it yet.
+    is_new: AtomicBool,
+}
 
 impl Reloader {
     /// Puts another responder in place.
     pub fn replace(&self, responder: Responder) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(responder);
+        *self.0.responder.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(responder);
+        self.0.is_new.store(true, Ordering::Release);
     }
 
     fn current(&self) -> Arc<Responder> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.is_new.store(false, Ordering::Release);
+        self.0.responder.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn is_new(&self) -> bool {
+        self.0.is_new.load(Ordering::Acquire)
     }
 }
 
@@ -254,7 +268,9 @@ impl Server {
 
     /// Takes another policy, where there is one.
     fn renew(&self, answerer: &mut Answerer) {
-        answerer.responder = self.current.current();
+        if self.current.is_new() {
+            answerer.responder = self.current.current();
+        }
     }
 }
 

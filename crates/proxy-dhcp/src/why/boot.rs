@@ -30,10 +30,11 @@ impl FileName {
     #[must_use]
     pub fn new(name: &[u8]) -> Self {
         let mut file = Self::default();
-        for (place, octet) in file.octets.iter_mut().zip(name) {
-            *place = *octet;
-            file.length += 1;
+        let kept = name.get(..file.octets.len()).unwrap_or(name);
+        if let Some(places) = file.octets.get_mut(..kept.len()) {
+            places.copy_from_slice(kept);
         }
+        file.length = u8::try_from(kept.len()).unwrap_or_default();
         file
     }
 

@@ -62,17 +62,20 @@ impl Why {
 
     fn see_dhcp(&mut self, now: Instant, frame: &UdpFrame<'_>) {
         let Ok(message) = Message::parse(frame.payload) else { return };
-        let Some(mac) = message.mac() else { return };
         match message.op {
-            Op::Request => self.see_request(now, mac, &message, frame),
-            Op::Reply => self.see_reply(now, mac, &message, frame),
+            Op::Request => {
+                let port = if frame.destination.port() == 4011 { Port::BootServer } else { Port::Dhcp };
+                let arrival = Arrival { interface: "", subnets: &[], port, source: frame.source };
+                self.see_request(now, &BootRequest::new(message, arrival), *frame.destination.ip());
+            }
+            Op::Reply => self.see_reply(now, &message, frame),
         }
     }
 
-    fn see_request(&mut self, now: Instant, mac: MacAddr, message: &Message<'_>, frame: &UdpFrame<'_>) {
-        let port = if frame.destination.port() == 4011 { Port::BootServer } else { Port::Dhcp };
-        let arrival = Arrival { interface: "", subnets: &[], port, source: frame.source };
-        let request = BootRequest::new(*message, arrival);
+    /// As [`Self::see`], with a request that was read already, and whom it was for.
+    pub fn see_request(&mut self, now: Instant, request: &BootRequest<'_>, destination: Ipv4Addr) {
+        let (message, port) = (&request.message, request.arrival.port);
+        let Some(mac) = message.mac().filter(|_| message.op == Op::Request) else { return };
         // Only machines that boot from the network are followed, and those that are known to.
         if !request.is_network_boot() && self.table.get(mac).is_none() {
             return;
@@ -84,15 +87,13 @@ impl Why {
                 boot.discovered(request.arch(), stage, message.xid);
             }
             (Some(MessageType::Request), Port::Dhcp) => boot.requested(),
-            (_, Port::BootServer) => boot.asked_boot_server(message.xid, *frame.destination.ip()),
+            (_, Port::BootServer) => boot.asked_boot_server(message.xid, destination),
             _ => {}
         }
     }
 
-    fn see_reply(&mut self, now: Instant, mac: MacAddr, message: &Message<'_>, frame: &UdpFrame<'_>) {
-        if self.table.get(mac).is_none() {
-            return;
-        }
+    fn see_reply(&mut self, now: Instant, message: &Message<'_>, frame: &UdpFrame<'_>) {
+        let Some(mac) = message.mac().filter(|mac| self.table.get(*mac).is_some()) else { return };
         let options = message.options();
         let class = options.first(code::VENDOR_CLASS).unwrap_or_default();
         let server = match options.first(code::SERVER_ID) {
@@ -132,7 +133,10 @@ impl Why {
             server: reply.server(),
             ours: true,
             xid: reply.request.message.xid,
-            file: reply.file().map(FileName::printed).unwrap_or_default(),
+            file: reply.file().map_or_else(FileName::default, |file| match file.literal() {
+                Some(name) => FileName::new(name.as_bytes()),
+                None => FileName::printed(file),
+            }),
             menu: reply.is_menu(),
             here: reply.is_file_here(),
         });
@@ -177,7 +181,7 @@ impl Why {
     fn touch(&mut self, now: Instant, mac: MacAddr) -> Option<&mut Boot> {
         let soon = now + Step::SHORTEST;
         self.next = Some(self.next.map_or(soon, |next| next.min(soon)));
-        let boot = self.table.entry(now, mac, || Boot::new(now))?;
+        let boot = self.table.entry(mac, || Boot::new(now))?;
         boot.touch(now);
         Some(boot)
     }
