@@ -1,5 +1,5 @@
 //! The Ansible inventory of a thousand registered machines: the engine's text, and `kpc inventory --list` as a whole
-//! process against a running `kpc serve` over a store that holds them. Peer (recorded, docs of the original): a script
+//! process against a running `kpc serve` over a store that holds them, and what that server keeps resident. Peer (recorded, docs of the original): a script
 //! over etcd, 0.41 s and more for three hosts.
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
@@ -14,6 +14,7 @@ use fleet::{
     Bmc, Command as Order, Config, Facts, Fleet, Interface, Mac, NewMachine, Provision, Registration, Role,
     Selector, Sighting, Timestamp,
 };
+use kpc_benches::shipped;
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -23,6 +24,11 @@ const MACHINES: u32 = 1000;
 const RUNS: usize = 51;
 /// DESIGN 6 and issue 9.
 const TARGET: Duration = Duration::from_millis(10);
+
+/// Issue 9: what an idle server keeps resident, KiB.
+const RESIDENT: u64 = 20 * 1024;
+/// How long a server is left alone before it counts as idle.
+const REST: Duration = Duration::from_secs(3);
 
 fn main() -> ExitCode {
     match run() {
@@ -49,9 +55,19 @@ fn run() -> Result<bool, Failure> {
     let engine = median(|| list_text(keeper.fleet(), Include::Registered).len());
     let mut good = stable & told("engine's text", engine);
     drop(keeper);
-    match served(folder.path(), &text)? {
-        Some(whole) => good &= told("kpc inventory --list, whole process", whole),
-        None => println!("whole process: left out, it needs root and the binary kpc beside this one"),
+    let empty = tempfile::tempdir()?;
+    let fresh = RedbStore::open(empty.path().join("fleet.redb"))?;
+    let nothing = list_text(Keeper::open(Config::default(), fresh)?.fleet(), Include::Registered);
+    let (Some(served), Some(idle)) = (served(folder.path(), &text)?, served(empty.path(), &nothing)?) else {
+        println!("whole process: left out, it needs root and the binary kpc beside this one");
+        return Ok(good);
+    };
+    good &= told("kpc inventory --list, whole process", served.took);
+    for (what, resident) in [("no machine", idle.resident), ("1000 machines", served.resident)] {
+        let held = resident <= RESIDENT;
+        let word = if held { "holds" } else { "misses" };
+        println!("kpc serve at rest, {what}: {resident} KiB resident, target {RESIDENT} KiB: {word}");
+        good &= held;
     }
     Ok(good)
 }
@@ -126,10 +142,25 @@ impl Drop for Server {
     }
 }
 
+/// What was measured of a running server.
+struct Served {
+    /// A whole `kpc inventory --list`.
+    took: Duration,
+    /// The server's resident memory before it was asked for anything, KiB.
+    resident: u64,
+}
+
+/// A process' resident memory, KiB.
+fn resident(pid: u32) -> Result<u64, Failure> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
+
 /// Whole processes: `None` where that cannot be run here.
 #[expect(clippy::disallowed_methods, reason = "a bench reads the clock")]
-fn served(folder: &Path, wanted: &str) -> Result<Option<Duration>, Failure> {
-    let kpc = std::env::current_exe()?.with_file_name("kpc");
+fn served(folder: &Path, wanted: &str) -> Result<Option<Served>, Failure> {
+    let kpc = shipped("kpc")?;
     if !kpc.exists() || !nix::unistd::geteuid().is_root() {
         return Ok(None);
     }
@@ -147,21 +178,23 @@ fn served(folder: &Path, wanted: &str) -> Result<Option<Duration>, Failure> {
     let mut server = Command::new("unshare");
     server.args(["--net", "sh", "-c", script, "sh"]).arg(&kpc);
     server.args(["--log-level", "error", "serve", "--keep-root-privileges", "--config"]).arg(&config);
-    let _server = Server(server.stdout(Stdio::null()).spawn()?);
+    let server = Server(server.stdout(Stdio::null()).spawn()?);
     let list = || -> std::io::Result<Vec<u8>> {
         let mut list = Command::new(&kpc);
         list.arg("--socket").arg(folder.join("kpc.sock")).args(["inventory", "--list"]);
         Ok(list.stderr(Stdio::null()).output()?.stdout)
     };
     let began = Instant::now();
-    while list()?.is_empty() {
+    while !folder.join("kpc.sock").exists() {
         if began.elapsed() > Duration::from_secs(20) {
             return Err("kpc serve does not answer".into());
         }
         std::thread::sleep(Duration::from_millis(50));
     }
+    std::thread::sleep(REST);
+    let resident = resident(server.0.id())?;
     if list()? != wanted.as_bytes() {
         return Err("the served inventory is not the engine's".into());
     }
-    Ok(Some(median(|| list().map_or(0, |text| text.len()))))
+    Ok(Some(Served { took: median(|| list().map_or(0, |text| text.len())), resident }))
 }

@@ -3,6 +3,7 @@
 //! when that machine's row first shows it. The same run gives the time of all boots. No peer does this.
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
+use kpc_benches::shipped;
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -53,7 +54,7 @@ impl Drop for Lab {
 }
 
 fn run() -> Result<bool, Failure> {
-    let kpc = std::env::current_exe()?.with_file_name("kpc");
+    let kpc = shipped("kpc")?;
     let folder = tempfile::tempdir()?;
     let mut command = Command::new(&kpc);
     command.args(["lab", "up", "--no-vm", "-n", MACHINES, "--once", "--timeout", "60s", "--exec", AFTER]);

@@ -55,6 +55,7 @@ fn registered_machines_are_handed_over() {
     host_keys(&served);
     reservations(&served);
     settings(&served);
+    a_selection_means_somebody(&served);
     words_stay_words(&served);
 }
 
@@ -134,6 +135,24 @@ fn reservations(served: &Served) {
     }
     let kea: Value = serde_json::from_str(&format!("[{}]", lines("kea"))).unwrap();
     assert_eq!(kea, json!([{ "hw-address": MAC, "ip-address": ADDRESS, "hostname": "n1" }]));
+}
+
+/// A selection that nobody fits is a mistake: one line that says which, and nothing is done.
+fn a_selection_means_somebody(served: &Served) {
+    for (words, why) in [
+        (&["provision", "@failed", "--profile", "live", "--yes"][..], "no machine has failed"),
+        (&["provision", "n1", "@rack:none", "--profile", "live", "--yes"], "no machine stands in rack none"),
+        (&["power", "off", "@role:nobody"], "role nobody"),
+        (&["cancel", "n[2-9]"], "no machine is named n2"),
+        (&["adopt", "@found"], "no machine is found"),
+        (&["retry", "n1", "nobody"], "no machine is named nobody"),
+        (&["machine", "retire", "10.9.9.9"], "no machine has a BMC at 10.9.9.9"),
+        (&["power", "off", "@everyone"], "@everyone"),
+    ] {
+        let (good, told) = served.kpc(words);
+        assert!(!good && told.contains(why) && told.lines().count() == 1, "{words:?}: {told}");
+    }
+    assert!(served.kpc(&["status"]).0, "and n1 is what it was");
 }
 
 /// Each key of globals.yml that KPC's sed set, and the interface to the outside; a file changed by hand is kept.

@@ -133,6 +133,35 @@ impl Drop for Gone {
     }
 }
 
+/// KPC's own groups, where they are: one of them matched every machine that booted, and its profile erased it.
+fn kpcs_groups_become_roles(host: &Host) {
+    let Some(corpus) = std::env::var_os("CONFORMANCE_DIR") else {
+        println!("skipped: CONFORMANCE_DIR is not set");
+        return;
+    };
+    let tree = PathBuf::from(corpus).join("bootcfg/kpc-v040/data-template");
+    if !tree.is_dir() {
+        println!("skipped: {} is not here", tree.display());
+        return;
+    }
+    fs::create_dir(host.path("checkout")).unwrap();
+    std::os::unix::fs::symlink(tree, host.path("checkout/bootcfg")).unwrap();
+    let (good, told) = host.init(&["--from-kpc", &host.path("checkout").display().to_string()]);
+    assert!(good, "{told}");
+    for (group, profile) in
+        [("deployhost", "deployhost"), ("install", "install-reboot"), ("targetnode", "targetnode")]
+    {
+        let words = format!("kpc provision NAME --profile {profile} --role {group}");
+        assert!(told.contains(&words), "{words} in {told}");
+        let text = fs::read_to_string(host.path(&format!("data/bootcfg/groups/{group}.json"))).unwrap();
+        let taken: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(taken["selector"], serde_json::json!({ "kpc_role": group }), "{text}");
+        assert_eq!(taken["metadata"]["ssh_authorized_keys"][0], KEY.trim());
+        assert!(host.path(&format!("data/bootcfg/profiles/{profile}.json")).is_file());
+    }
+    assert_eq!(told.matches("(it matched every machine that booted)").count(), 1, "{told}");
+}
+
 /// Everything that init writes; a second run keeps keys and edits; what it wrote serves.
 #[test]
 fn init_makes_a_host_that_serves_and_keeps_what_is_there() {
@@ -164,6 +193,8 @@ fn init_makes_a_host_that_serves_and_keeps_what_is_there() {
     assert!(good && told.contains("kept") && !told.contains("  wrote"), "{told}");
     assert_eq!(fs::read(host.path("data/tls/ca.key")).unwrap(), key);
     assert!(fs::read_to_string(host.path("kpc.toml")).unwrap().ends_with("# mine\n"));
+
+    kpcs_groups_become_roles(&host);
 
     // openssl agrees that the server's certificate comes from the authority.
     let verified = run_within(

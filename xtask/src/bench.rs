@@ -2,22 +2,22 @@
 
 use std::fs;
 
-use crate::deps;
 use crate::run::{Outcome, cargo, root, step};
+use crate::{deps, package};
 
 /// Linked as a tool is installed: without a loader and shared libraries, and with its relocations in a bitmap (`DT_RELR`),
 /// which is half a megabyte less to read at start and to keep. Needs glibc 2.36 where it is built.
 const STATIC: [&str; 5] =
     ["--", "-C", "target-feature=+crt-static", "-C", "link-arg=-Wl,-z,pack-relative-relocs"];
 /// Packages of the tools that a bench runs as they are installed, built beside it (both profiles share a folder).
-const TOOLS: [(&str, &str, &str); 6] = [
+const TOOLS: [(&str, &str, &str); 4] = [
     ("bootcfg", "bootcfgd", "release"),
     ("ignition", "ign", "release"),
-    ("inventory", "kpc", "release"),
     ("ipmi", "ipmi", "release"),
-    ("page", "kpc", "release"),
     ("proxy-dhcp", "proxy-dhcpd", "release"),
 ];
+/// Benches of `kpc` as its package has it, whose folder they find in `KPC_BIN_DIR`.
+const SHIPPED: [&str; 2] = ["inventory", "page"];
 
 /// The verb. No name lists what there is; `all` runs every one.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
@@ -49,6 +49,9 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         let binary = format!("bench-{name}");
         let mut command =
             cargo(&["run", "--quiet", "--profile", "bench", "--package", "kpc-benches", "--bin", &binary]);
+        if SHIPPED.contains(&name.as_str()) {
+            command.env("KPC_BIN_DIR", package::programs()?);
+        }
         step(command.env("KPC_PEERS_DIR", deps::peers()).env("KPC_LAB_PARTS", deps::lab_parts()))?;
     }
     Ok(())

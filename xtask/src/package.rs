@@ -39,8 +39,16 @@ pub(crate) struct Released {
     pub(crate) agent: PathBuf,
 }
 
-/// The package of the static release programs; fails where `kpc` is too large.
+/// The package of the static programs.
 pub(crate) fn release() -> Outcome<Released> {
+    let programs = programs()?;
+    let agent = programs.join("kpc-agent");
+    let deb = deb::build(&programs.join("kpc"), &agent, &target().join("package"), "-Zxz")?;
+    Ok(Released { deb, agent })
+}
+
+/// The folder of the static programs, as they are shipped; fails where `kpc` is too large.
+pub(crate) fn programs() -> Outcome<PathBuf> {
     deps::for_release()?;
     let (triple, why) = if has_musl() {
         (MUSL, "static with musl")
@@ -49,7 +57,7 @@ pub(crate) fn release() -> Outcome<Released> {
     };
     println!("kpc is {why}");
     let place = target().join("package");
-    let mut build = cargo(&["build", "--release", "--quiet", "--target", triple]);
+    let mut build = cargo(&["build", "--profile", "dist", "--quiet", "--target", triple]);
     build.args(["--package", "kpc", "--package", "kpc-agent", "--bin", "kpc", "--bin", "kpc-agent"]);
     build.arg("--target-dir").arg(&place);
     match triple {
@@ -57,15 +65,13 @@ pub(crate) fn release() -> Outcome<Released> {
         _ => build.env("RUSTFLAGS", "-C target-feature=+crt-static"),
     };
     step(&mut build)?;
-    let programs = place.join(triple).join("release");
+    let programs = place.join(triple).join("dist");
     let octets = size(&programs.join("kpc"))?;
     println!("kpc: {octets} octets, {:.1} MiB of at most 15", octets as f64 / f64::from(1 << 20));
     if octets > MAX_OCTETS {
         return Err(format!("kpc is larger than {MAX_OCTETS} octets"));
     }
-    let agent = programs.join("kpc-agent");
-    let deb = deb::build(&programs.join("kpc"), &agent, &place, "-Zxz")?;
-    Ok(Released { deb, agent })
+    Ok(programs)
 }
 
 /// The package of what the lab runs, for the checks that need no release build.

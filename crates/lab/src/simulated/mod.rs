@@ -38,6 +38,9 @@ pub use script::{Action, Script};
 /// Most machines of a simulated lab: the addresses of its range.
 pub const MAX_MACHINES: u16 = 4000;
 
+/// How far behind the deploy host's programs the others stand for a processor (nice(2); threads have their own).
+const OTHER_HOSTS: i32 = 10;
+
 /// Reasons that are kept.
 const FAILURES: usize = 100;
 
@@ -293,6 +296,8 @@ fn run_inside<F: Future<Output = ()>>(
     let namespace = namespace.clone();
     let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
         let failed = ready.clone();
+        // These are other hosts, whose work takes nothing from the deploy host. Where it may not be said, it is not.
+        let _ = rustix::process::nice(OTHER_HOSTS);
         let ran = namespace.enter(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = runtime.map_err(LabError::io("start a runtime"))?;

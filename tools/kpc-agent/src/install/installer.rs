@@ -11,7 +11,8 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::rule::{Choice, Rule};
-use super::{EXCLUSIVE, Stop, inventory, random};
+use super::stop::{self, Stop, because};
+use super::{grant_for, inventory, open_unused, random};
 use crate::args::Args;
 use crate::console::{fail, say};
 use crate::digest;
@@ -53,18 +54,10 @@ pub(crate) fn grant(args: &Args, parameters: &Parameters) -> ExitCode {
             Some(serial) => Choice::Serial(serial),
             None => Choice::Rule { rule: Rule::parse("only")?, min_octets: 0 },
         };
-        let chosen = choice.choose(&disks)?;
+        let chosen = choice.choose(&disks).map_err(because("no-disk-fits"))?;
         let node = args.places.dev.join(&chosen.name);
-        // A disk in use is no disk to spend the grant on.
-        let opened = File::options().read(true).write(true).custom_flags(EXCLUSIVE).open(&node);
-        drop(opened.map_err(|error| format!("open {}: {error}", node.display()))?);
-        let signatures: Vec<String> = chosen.signatures.iter().map(ToString::to_string).collect();
-        let nonce = digest::hex(&random::<16>()?);
-        let ask = json!({ "claim": server.claim, "nonce": nonce, "serial": chosen.serial, "signatures": signatures });
-        let granted = server.call("/v1/grant", &ask)?;
-        if granted.value.get("serial").and_then(Value::as_str) != Some(chosen.serial.as_str()) {
-            return Err(Stop::Failed(format!("the grant is not for {chosen}"), None));
-        }
+        drop(open_unused(&node)?); // the installer opens it itself
+        grant_for(server, chosen, wipe.as_deref())?;
         put(&args.root.join(DISK), format!("{}\n", node.display()).as_bytes(), 0o644)?;
         say(format!("granted: {} may be written now", chosen.serial));
         server.tell("writing", "0 % by the distribution's installer");
@@ -98,22 +91,14 @@ pub(crate) fn installed(args: &Args, parameters: &Parameters) -> ExitCode {
 
 /// Runs it under this boot's claim; what stops it is told to the server, where the order ends with these words.
 fn carried_out(parameters: &Parameters, work: impl FnOnce(&Server) -> Result<(), Stop>) -> ExitCode {
-    let (Some(url), Some(claim)) = (&parameters.server, &parameters.claim) else {
+    let Some(server) = stop::server(parameters) else {
         fail("no kpc.server= and kpc.claim= on the kernel's command line: nothing is ordered for this boot");
         return ExitCode::FAILURE;
     };
-    let server = Server { url: url.clone(), claim: claim.clone(), pause: std::thread::sleep };
     match work(&server) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Stop::Failed(words, _)) => {
-            fail(format!("stopped: {words}"));
-            if let Err(refused) = server.call("/v1/report", &server.report("failed", &words)) {
-                fail(format!("the server takes no report: {}", refused.words));
-            }
-            ExitCode::FAILURE
-        }
-        Err(Stop::Refused(refused)) => {
-            fail(format!("stopped: the server answered {} {}", refused.status, refused.words));
+        Err(stop) => {
+            stop.tell(&server);
             ExitCode::FAILURE
         }
     }

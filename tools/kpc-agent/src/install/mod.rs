@@ -9,6 +9,7 @@ mod image;
 mod installer;
 mod order;
 mod rule;
+mod stop;
 
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -23,12 +24,13 @@ use crate::args::Args;
 use crate::console::{fail, say, warn};
 use crate::facts::Facts;
 use crate::parameters::Parameters;
-use crate::server::{Refused, Server};
+use crate::server::Server;
 use crate::{digest, http};
 use disks::Blocks;
 use image::{Image, Unwritten};
 use order::{Order, UserData};
 use rule::Disk;
+use stop::{Stop, because};
 
 pub(crate) use disks::Places;
 pub(crate) use handover::find_credentials;
@@ -41,57 +43,16 @@ const REPORTS: Duration = Duration::from_secs(2);
 /// An exclusive open of a block device fails while anything uses it (open(2), O_EXCL).
 const EXCLUSIVE: i32 = 0o200;
 
-/// Why the installation stopped.
-enum Stop {
-    /// It is told to the server, where the order ends with these words and the word for the cause, where there is one.
-    Failed(String, Option<&'static str>),
-    /// The server does not want to hear of this boot any more.
-    Refused(Refused),
-}
-
-impl From<String> for Stop {
-    fn from(words: String) -> Self {
-        Self::Failed(words, None)
-    }
-}
-
-/// The word for a cause, as the server knows it.
-fn because(cause: &'static str) -> impl FnOnce(String) -> Stop {
-    move |words| Stop::Failed(words, Some(cause))
-}
-
-impl From<Refused> for Stop {
-    fn from(refused: Refused) -> Self {
-        match refused.status {
-            409 => Self::Failed(refused.words, None),
-            _ => Self::Refused(refused),
-        }
-    }
-}
-
 /// The whole role.
 pub(crate) fn run(args: &Args, parameters: &Parameters) -> ExitCode {
-    let (Some(url), Some(claim)) = (&parameters.server, &parameters.claim) else {
+    let Some(server) = stop::server(parameters) else {
         fail("kpc.role=install needs kpc.server= and kpc.claim= on the kernel's command line");
         return ExitCode::FAILURE;
     };
-    let server = Server { url: url.clone(), claim: claim.clone(), pause: std::thread::sleep };
     match install(args, &server) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Stop::Failed(words, cause)) => {
-            fail(format!("stopped: {words}"));
-            let mut report = server.report("failed", &words);
-            if let (Some(cause), Value::Object(report)) = (cause, &mut report) {
-                report.insert("code".to_owned(), cause.into());
-            }
-            if let Err(refused) = server.call("/v1/report", &report) {
-                fail(format!("the server takes no report: {}", refused.words));
-            }
-            crate::run::stay(args);
-            ExitCode::FAILURE
-        }
-        Err(Stop::Refused(refused)) => {
-            fail(format!("stopped: the server answered {} {}", refused.status, refused.words));
+        Err(stop) => {
+            stop.tell(&server);
             crate::run::stay(args);
             ExitCode::FAILURE
         }
@@ -113,19 +74,9 @@ fn install(args: &Args, server: &Server) -> Result<(), Stop> {
     let files = user_data(&order)?;
     let image = Image::open(&order.image, &order.format, server.pause)?;
     handover::check(image.head(), chosen.octets)?;
-    let nonce = digest::hex(&random::<16>()?);
-    let signatures: Vec<String> = chosen.signatures.iter().map(ToString::to_string).collect();
     // Opened before the grant: a disk in use is no disk to spend it on.
-    let disk = File::options().read(true).write(true).custom_flags(EXCLUSIVE).open(&node);
-    let disk = disk.map_err(|error| format!("open {}: {error}", node.display()))?;
-    let ask =
-        json!({ "claim": server.claim, "nonce": nonce, "serial": chosen.serial, "signatures": signatures });
-    let grant = server.call("/v1/grant", &ask)?;
-    let granted = grant.value.get("serial").and_then(Value::as_str) == Some(chosen.serial.as_str());
-    let given_up = order.wipe.as_deref() == Some(chosen.serial.as_str());
-    if !granted || !(signatures.is_empty() || given_up) {
-        return Err(Stop::Failed(format!("the grant is not for {chosen}; nothing was written"), None));
-    }
+    let disk = open_unused(&node)?;
+    grant_for(server, chosen, order.wipe.as_deref())?;
     say(format!("granted: {} is written now", chosen.serial));
     let octets = write(image, &disk, chosen, &order, server)?;
     drop(disk);
@@ -145,6 +96,26 @@ fn install(args: &Args, server: &Server) -> Result<(), Stop> {
     rustix::fs::sync();
     rustix::system::reboot(rustix::system::RebootCommand::Restart)
         .map_err(|error| Stop::Failed(format!("reboot: {error}"), None))
+}
+
+/// A disk that nothing uses, for writing.
+fn open_unused(node: &Path) -> Result<File, String> {
+    let opened = File::options().read(true).write(true).custom_flags(EXCLUSIVE).open(node);
+    opened.map_err(|error| format!("open {}: {error}", node.display()))
+}
+
+/// Asks for the order's one grant, for this disk; one with data only where it is `given_up`.
+fn grant_for(server: &Server, chosen: &Disk, given_up: Option<&str>) -> Result<(), Stop> {
+    let nonce = digest::hex(&random::<16>()?);
+    let signatures: Vec<String> = chosen.signatures.iter().map(ToString::to_string).collect();
+    let ask =
+        json!({ "claim": server.claim, "nonce": nonce, "serial": chosen.serial, "signatures": signatures });
+    let grant = server.call("/v1/grant", &ask)?;
+    let granted = grant.value.get("serial").and_then(Value::as_str) == Some(chosen.serial.as_str());
+    if !granted || !(signatures.is_empty() || given_up == Some(chosen.serial.as_str())) {
+        return Err(Stop::Failed(format!("the grant is not for {chosen}; nothing was written"), None));
+    }
+    Ok(())
 }
 
 /// What this machine has, told to the server.

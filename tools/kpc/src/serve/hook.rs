@@ -348,7 +348,10 @@ fn script(message: &str, loader: Loader<'_>, next: Next) -> Verdict {
 /// Text that a loader's shell leaves as it is: no expansion, no quote, no second command.
 fn plain(text: &str) -> String {
     let kept = |letter: char| letter.is_ascii_alphanumeric() || " .,:@/()-_".contains(letter);
-    text.chars().map(|letter| if kept(letter) { letter } else { ' ' }).collect()
+    text.chars()
+        .filter(|letter| *letter != '`')
+        .map(|letter| if kept(letter) { letter } else { ' ' })
+        .collect()
 }
 
 /// What templates see of the machine.

@@ -221,7 +221,7 @@ fn reload(catalog: &FileStore, certificates: &[Arc<Tls>]) {
     }
     for tls in certificates {
         if let Err(error) = tls.reload() {
-            tracing::error!(%error, "the old certificate stays in use");
+            tracing::error!(%error, "the old certificate stays in use; a key that root alone may read is read by a restart");
         }
     }
 }
