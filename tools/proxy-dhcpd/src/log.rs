@@ -1,8 +1,8 @@
 //! Log lines: one for each answer, one for each request that got none.
 //!
 //! Answers may come in tens of thousands a second, so events do not go through `tracing`: each is written by hand into
-//! a buffer, which a thread of its own carries to standard error ten times a second. A line is lost only when the
-//! buffer is full, and their number is told.
+//! a buffer, which a thread of its own carries to standard error, ten times a second and more often where many come. A
+//! line is lost only when the buffer is full, and their number is told.
 
 use crate::args::Args;
 use daemon::log::LogFormat;
@@ -21,11 +21,11 @@ use tracing::level_filters::LevelFilter;
 
 /// Octets that may wait to be written.
 const CAPACITY: usize = 4 << 20;
-/// How often they are,
+/// How often they are at least and at most,
 const INTERVAL: Duration = Duration::from_millis(100);
-/// and how often while so many octets came in that time: what waits is to stay in the processor's cache until then.
-const BUSY: Duration = Duration::from_millis(8);
-const MANY: usize = 16 << 10;
+const BUSY: Duration = Duration::from_millis(1);
+/// and between these when so many wait: what waits is to stay in the processor's cache until then.
+const MANY: usize = 256 << 10;
 
 /// Writes events.
 #[derive(Debug)]
@@ -165,10 +165,11 @@ impl EventLog {
     /// Carries what waits to standard error for ever.
     pub(crate) fn write_behind(self: Arc<Self>) {
         std::thread::spawn(move || {
-            let mut lines = Vec::new();
+            let (mut lines, mut interval) = (Vec::new(), INTERVAL);
             loop {
-                std::thread::sleep(if lines.len() < MANY { INTERVAL } else { BUSY });
+                std::thread::sleep(interval);
                 self.flush(&mut lines);
+                interval = next_interval(interval, lines.len());
             }
         });
     }
@@ -280,6 +281,11 @@ impl Waiting {
         }
         u32::try_from(now.tv_nsec / 1_000_000).unwrap_or_default()
     }
+}
+
+/// How long until about [`MANY`] octets wait, after `octets` came in `interval`.
+fn next_interval(interval: Duration, octets: usize) -> Duration {
+    interval.mul_f64(MANY as f64 / octets.max(1) as f64).clamp(BUSY, INTERVAL)
 }
 
 /// The date of a day counted from 1970-01-01 (the proleptic Gregorian calendar, eras of 400 years from March).
@@ -417,6 +423,17 @@ mod tests {
             let last = lines.lines().last().unwrap();
             assert!(last.ends_with(wanted), "{last}");
         }
+    }
+
+    #[test]
+    fn what_waits_stays_small() {
+        assert_eq!(next_interval(INTERVAL, 0), INTERVAL);
+        assert_eq!(next_interval(BUSY, 300), INTERVAL);
+        // 100 MB a second
+        let next = next_interval(Duration::from_millis(10), 1_000_000);
+        assert_eq!(next.as_micros(), 2621);
+        assert_eq!(next_interval(next, 262_144), next);
+        assert_eq!(next_interval(INTERVAL, usize::MAX), BUSY);
     }
 
     #[test]
