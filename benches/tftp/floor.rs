@@ -30,7 +30,10 @@ pub(crate) fn serve(address: SocketAddr, file: &[u8]) -> Outcome<()> {
     let mut events = vec![EpollEvent::empty(); 256];
     let mut packet = [0; 600];
     loop {
-        let count = epoll.wait(&mut events, EpollTimeout::NONE).map_err(errno)?;
+        let count = match epoll.wait(&mut events, EpollTimeout::NONE) {
+            Err(nix::Error::EINTR) => continue, // strace begins
+            waited => waited.map_err(errno)?,
+        };
         for event in events.iter().take(count) {
             if event.data() == u64::MAX {
                 while let Ok((octets, from)) = listener.recv_from(&mut packet) {

@@ -118,7 +118,7 @@ pub struct Sender {
     deadline: Instant,
     /// A block sent once, and when (Karn's rule).
     timed: Option<(u64, Instant)>,
-    /// Before this, an acknowledgement cannot be an answer to what was sent last.
+    /// Before this, an acknowledgement may not be an answer to what was sent last.
     quiet_until: Instant,
     /// Repeated acknowledgements that blocks already under way will still provoke.
     echoes: u64,
@@ -192,9 +192,16 @@ impl Sender {
         self.take_round_trip(now, self.acked);
         self.timer.progress();
         self.deadline = now + self.timer.interval();
-        if self.sent > self.acked && now >= self.quiet_until {
-            self.go_back(now); // the first gap is behind the block it names: RFC 7440 §4
-        } else if self.sent == self.acked {
+        if self.sent > self.acked {
+            // The first gap is behind the block it names: RFC 7440 §4.
+            self.timer.trust();
+            if now >= self.quiet_until {
+                self.go_back(now);
+            } else {
+                // Or the peer names each block it takes. One that told of a gap says no more until that is mended.
+                self.deadline = self.quiet_until;
+            }
+        } else {
             self.quiet_until = now + self.round_trip() / 2;
             self.echoes = 0;
         }
@@ -206,10 +213,20 @@ impl Sender {
     fn handle_gap(&mut self, now: Instant) {
         if self.echoes > 0 && now < self.echoes_until {
             self.echoes -= 1;
+            self.suspect(now);
         } else if now >= self.quiet_until {
+            self.timer.trust();
             self.go_back(now);
             self.deadline = now + self.timer.interval();
+        } else {
+            self.suspect(now);
         }
+    }
+
+    /// The peer may have told of a gap, or not: it has until the measured time-out to get on.
+    fn suspect(&mut self, now: Instant) {
+        self.timer.trust();
+        self.deadline = self.deadline.min(now + self.timer.interval());
     }
 
     fn go_back(&mut self, now: Instant) {

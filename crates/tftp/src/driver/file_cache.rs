@@ -156,6 +156,9 @@ impl FileCache {
     /// A reader is past `offset`. If it is the only one, and the file is not one to be kept whole, the pieces
     /// behind it make room for those ahead.
     pub(super) fn pass(&mut self, id: FileId, offset: u64, behind: &mut u64) {
+        if *behind >= offset / PIECE {
+            return;
+        }
         let Some(entry) = self.files.get(&id) else { return };
         let alone = entry.users == 1 && entry.key.length > self.budget as u64;
         while *behind < offset / PIECE {
@@ -211,7 +214,9 @@ impl FileCache {
     /// Takes finished reads in; `true` if any transfer may go on. Call [`Self::trim`] when they have.
     pub(super) fn poll_loaded(&mut self, cx: &mut std::task::Context<'_>) -> bool {
         let mut any = false;
-        while let std::task::Poll::Ready(Some(done)) = self.loads.poll_join_next(cx) {
+        while !self.loads.is_empty()
+            && let std::task::Poll::Ready(Some(done)) = self.loads.poll_join_next(cx)
+        {
             any = true;
             let Ok((name, read)) = done else { continue };
             self.loading.remove(&name);

@@ -116,7 +116,10 @@ impl<S: Source> Shard<S> {
         let mut now = clock();
         loop {
             let more = self.poll_receive(now, cx)?;
-            while let Poll::Ready(Some(done)) = self.opens.poll_join_next(cx) {
+            // An empty set answers at once, too, but not for nothing.
+            while !self.opens.is_empty()
+                && let Poll::Ready(Some(done)) = self.opens.poll_join_next(cx)
+            {
                 if let Ok((id, ready)) = done {
                     self.handle_opened(now, id, ready);
                 }
@@ -150,7 +153,9 @@ impl<S: Source> Shard<S> {
     /// Takes what the blocking pool has done; `true` if that was anything.
     fn poll_pool(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
         let mut any = false;
-        while let Poll::Ready(Some(done)) = self.writes.poll_join_next(cx) {
+        while !self.writes.is_empty()
+            && let Poll::Ready(Some(done)) = self.writes.poll_join_next(cx)
+        {
             any = true;
             if let Ok(written) = done {
                 self.handle_written(now, written);
@@ -167,11 +172,12 @@ impl<S: Source> Shard<S> {
     fn poll_receive(&mut self, now: Instant, cx: &mut Context<'_>) -> io::Result<bool> {
         let mut more = false;
         self.woken.take(cx);
-        while let Some((index, waker)) = self.woken.next() {
-            let waker = waker.clone();
+        while let Some(index) = self.woken.next() {
             for turn in 1..=TURNS {
-                let Some(port) = self.ports.get_mut(index) else { break };
-                let Poll::Ready(ready) = port.poll_readable(&mut Context::from_waker(&waker)) else {
+                let (Some(port), Some(waker)) = (self.ports.get_mut(index), self.woken.waker(index)) else {
+                    break;
+                };
+                let Poll::Ready(ready) = port.poll_readable(&mut Context::from_waker(waker)) else {
                     break;
                 };
                 ready?;

@@ -72,12 +72,17 @@ impl Woken {
         std::mem::swap(&mut list.ports, &mut self.taken);
     }
 
-    /// The next port to look at, and whom it is to wake when something comes later.
-    pub(super) fn next(&mut self) -> Option<(usize, &Waker)> {
+    /// The next port to look at.
+    pub(super) fn next(&mut self) -> Option<usize> {
         let port = self.taken.pop()?;
-        let (shared, waker) = self.wakers.get(port)?;
+        let (shared, _) = self.wakers.get(port)?;
         shared.listed.store(false, Ordering::Release);
-        Some((port, waker))
+        Some(port)
+    }
+
+    /// Whom the port is to wake when something comes later.
+    pub(super) fn waker(&self, port: usize) -> Option<&Waker> {
+        self.wakers.get(port).map(|(_, waker)| waker)
     }
 
     /// Looks at the port again next time.
@@ -95,7 +100,7 @@ mod tests {
     fn ports(woken: &mut Woken) -> Vec<usize> {
         woken.take(&Context::from_waker(Waker::noop()));
         let mut ports = Vec::new();
-        while let Some((port, _)) = woken.next() {
+        while let Some(port) = woken.next() {
             ports.push(port);
         }
         ports.sort_unstable();

@@ -172,3 +172,37 @@ fn a_slow_source_costs_no_retries() {
     }
     assert_eq!(rig.blocks(), [1]);
 }
+
+#[test]
+fn a_gap_near_the_front_of_a_window_is_mended_within_a_round_trip() {
+    // RFC 7440 §4: told long before the end of the window is there, and once.
+    let mut rig = Rig::new(8, 100, false);
+    rig.blocks();
+    rig.ack(8); // a round trip of 1 ms
+    assert_eq!(rig.blocks(), (9..=16).collect::<Vec<_>>());
+    rig.now += MS / 10;
+    rig.sender.handle_ack(rig.now, 10);
+    assert_eq!(rig.blocks(), [17, 18]); // it may be a peer that names every block
+    let deadline = rig.sender.poll_timeout().unwrap();
+    assert!(deadline <= rig.now + MS);
+    rig.now = deadline;
+    rig.sender.handle_timeout(deadline);
+    assert_eq!(rig.blocks(), (11..=18).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_first_block_that_was_lost_early_is_mended_in_the_measured_time() {
+    // RFC 7440 §4; not after the second that a transfer without a measure waits.
+    let mut rig = Rig::new(8, 100, false);
+    rig.blocks();
+    rig.ack(8);
+    rig.blocks();
+    rig.now += MS / 10;
+    rig.sender.handle_ack(rig.now, 8); // block 9 was lost, and 10 came at once
+    assert_eq!(rig.blocks(), []);
+    let deadline = rig.sender.poll_timeout().unwrap();
+    assert!(deadline <= rig.now + 20 * MS);
+    rig.now = deadline;
+    rig.sender.handle_timeout(deadline);
+    assert_eq!(rig.blocks(), (9..=16).collect::<Vec<_>>());
+}
