@@ -101,7 +101,7 @@ const FIRMWARE: &[&str] = &[
 const PACKAGE: &[&str] = &["lintian", "binutils", "git"];
 
 /// Installed for `package` and `interop package`: the static C library, and what makes a small Debian.
-const RELEASE: &[&str] = &["musl-tools", "debootstrap"];
+const RELEASE: &[&str] = &["musl-tools", "make", "binutils", "debootstrap"];
 
 /// Unpacked for the package: systemd itself would bring its services.
 const PACKAGE_PEERS: &[&str] = &["systemd"];

@@ -51,8 +51,10 @@ use sockets::Opened;
 use state::State;
 pub(crate) use state::now;
 
-/// Threads of the runtime: rendering and files are on others.
+/// Most threads of the runtime, where there are as many processors: rendering and files are on others.
 const WORKERS: usize = 4;
+/// Threads of the page, which no machine's request waits before: what a person sees stays soon while a rack boots.
+const PAGE_WORKERS: usize = 1;
 
 /// The verb.
 pub(crate) fn serve(arguments: &Serve, config: &Config) -> Result<u8, Failure> {
@@ -64,18 +66,25 @@ pub(crate) fn serve(arguments: &Serve, config: &Config) -> Result<u8, Failure> {
         daemon::privileges::drop_to(&config.user, &[])
             .map_err(|error| Failure::Configuration(error.to_string()))?;
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKERS)
-        .enable_all()
-        .build()
-        .map_err(|error| format!("the runtime does not start: {error}"))?;
+    let processors = std::thread::available_parallelism().map_or(WORKERS, std::num::NonZero::get);
+    let (runtime, for_page) = (runtime(processors.clamp(2, WORKERS))?, runtime(PAGE_WORKERS)?);
     let activated = opened.activated;
-    let outcome = runtime.block_on(run(arguments, config, opened));
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    let outcome = runtime.block_on(run(arguments, config, opened, for_page.handle()));
+    for ending in [for_page, runtime] {
+        ending.shutdown_timeout(Duration::from_secs(1));
+    }
     if !activated {
         let _ = fs::remove_file(&config.socket);
     }
     Ok(outcome.map(|()| 0)?)
+}
+
+fn runtime(workers: usize) -> Result<tokio::runtime::Runtime, String> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
+        .enable_all()
+        .build()
+        .map_err(|error| format!("the runtime does not start: {error}"))
 }
 
 /// Names the files that do not parse.
@@ -86,7 +95,12 @@ fn tell_broken(catalog: &FileStore) {
     }
 }
 
-async fn run(arguments: &Serve, config: &Config, opened: Opened) -> Result<(), String> {
+async fn run(
+    arguments: &Serve,
+    config: &Config,
+    opened: Opened,
+    for_page: &tokio::runtime::Handle,
+) -> Result<(), String> {
     let (stop, stopping) = watch::channel(false);
     let mut signals = Signals::listen().map_err(|error| format!("signals: {error}"))?;
     let journal = Journal::start(config.timeouts.fleet(), opened.store).map_err(|error| error.to_string())?;
@@ -136,7 +150,7 @@ async fn run(arguments: &Serve, config: &Config, opened: Opened) -> Result<(), S
     let page = Page::new(opened.token)?;
     let certificates = opened.page_tls.iter().chain(opened.grpc.as_ref().map(|(_, tls)| tls));
     let certificates: Vec<Arc<Tls>> = certificates.cloned().collect();
-    tasks.spawn(listen::page(opened.page, opened.page_tls, operators, page, stopping.clone()));
+    tasks.spawn_on(listen::page(opened.page, opened.page_tls, operators, page, stopping.clone()), for_page);
     if let Some((listener, tls)) = opened.grpc {
         let listener = tokio_listener(listener)?;
         let limits = ServeConfig { drain: arguments.drain, ..ServeConfig::default() };

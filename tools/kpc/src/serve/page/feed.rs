@@ -20,7 +20,7 @@ use crate::serve::operators::Operators;
 use crate::serve::state::State;
 
 /// The time between two messages: a rack that boots changes hundreds of rows a second.
-const GATHER: Duration = Duration::from_millis(20);
+const GATHER: Duration = Duration::from_millis(10);
 /// How often the rows of machines under way are sent although nothing happened: their bars grow.
 const GROWTH: Duration = Duration::from_secs(2);
 /// With more machines under way than this their bars grow with their events alone.
