@@ -136,12 +136,12 @@ impl Drop for Gone {
 /// KPC's own groups, where they are: one of them matched every machine that booted, and its profile erased it.
 fn kpcs_groups_become_roles(host: &Host) {
     let Some(corpus) = std::env::var_os("CONFORMANCE_DIR") else {
-        println!("skipped: CONFORMANCE_DIR is not set");
+        eprintln!("skipped: CONFORMANCE_DIR is not set");
         return;
     };
     let tree = PathBuf::from(corpus).join("bootcfg/kpc-v040/data-template");
     if !tree.is_dir() {
-        println!("skipped: {} is not here", tree.display());
+        eprintln!("skipped: {} is not here", tree.display());
         return;
     }
     fs::create_dir(host.path("checkout")).unwrap();

@@ -14,9 +14,10 @@ use crate::{deps, lab};
 const MUSL: &str = "x86_64-unknown-linux-musl";
 /// The other one, linked in whole.
 const GNU: &str = "x86_64-unknown-linux-gnu";
-/// What jemalloc keeps, fixed when it is built: two arenas, and what is freed goes back after a second.
+/// What jemalloc keeps, fixed when it is built: two arenas, no page of 2 MiB for a few octets, and what is freed goes back
+/// after a second.
 const ALLOCATOR: (&str, &str) =
-    ("JEMALLOC_SYS_WITH_MALLOC_CONF", "narenas:2,dirty_decay_ms:1000,muzzy_decay_ms:0");
+    ("JEMALLOC_SYS_WITH_MALLOC_CONF", "narenas:2,thp:never,dirty_decay_ms:1000,muzzy_decay_ms:0");
 /// The largest `kpc`, with all that it composes.
 const MAX_OCTETS: u64 = 15 << 20;
 

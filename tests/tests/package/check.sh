@@ -100,6 +100,14 @@ ok "logins are the keeper's"
 kpc power status kpc-01 || fail "kpc power status"
 ok "power by the keeper"
 keeper=$(systemctl show -P MainPID kpc-bmc.service)
+# Before anybody looks into their memory: whoever reads a page of a program makes it resident.
+for process in $server $keeper; do
+    size=$(sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$process/status")
+    [ "$size" -le 20480 ] || fail "$size KiB resident"
+    sizes="$sizes $size"
+done
+ok "resident$sizes KiB (server, keeper)"
+
 holds "$keeper" "$password" || fail "the look into memory finds nothing where it must"
 holds "$server" "$password" && fail "the server holds the password"
 journalctl --no-pager -u kpc.service -u kpc-bmc.service | grep -q -F "$password" && fail "the log holds the password"
@@ -110,16 +118,12 @@ secret=$(sed -n 2p $key | sed 's/[+]/\\+/g')
 holds "$server" "$secret" && fail "the server holds the authority's key"
 secret=$(sed '1d;$d' $key | tr -d '\n' | base64 -d | tail -c +37 | head -c 16 | od -A n -t x1 | sed 's/ /\\x/g')
 holds "$server" "$secret" && fail "the server holds the authority's key"
-nsenter --target "$server" --mount cat /var/lib/kpc/tls/ca.key >/dev/null 2>&1 && fail "the authority's key can be opened"
+# Another file, of no octet, lies over it: root, who is asking here, may open that one.
+[ -s $key ] || fail "there is no authority's key"
+seen=$(nsenter --target "$server" --mount cat $key 2>/dev/null)
+[ -z "$seen" ] || fail "the authority's key can be opened"
 nsenter --target "$server" --mount ls /var/lib/kpc-bmc/logins.toml >/dev/null 2>&1 && fail "the logins can be opened"
 ok "no authority's key where the boot network is parsed"
-
-for process in $server $keeper; do
-    size=$(sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$process/status")
-    [ "$size" -le 20480 ] || fail "$size KiB resident"
-    sizes="$sizes $size"
-done
-ok "resident$sizes KiB (server, keeper)"
 
 systemctl stop virtual-bmc
 apt-get purge -y -qq kpc || fail "apt-get purge"
