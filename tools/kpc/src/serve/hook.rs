@@ -429,6 +429,6 @@ mod tests {
 
     #[test]
     fn what_a_loader_shows_has_no_second_command() {
-        assert_eq!(plain("a\nboot ${x} || exit; `id` 'q'"), "a boot   x     exit   id   q ");
+        assert_eq!(plain("a\nboot ${x} || exit; `id` 'q'"), "a boot   x     exit  id  q ");
     }
 }
