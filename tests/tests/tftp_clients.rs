@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use kpc_tests::{Guard, binary, peer, peer_command, run_within, wait_for};
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// A tftpd over a folder of its own with files whose sizes sit on block boundaries.
 struct Served {
