@@ -9,8 +9,9 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 use super::dhcp::{self, Reply, Wire};
+use super::http::Client;
 use super::script::{Action, Script};
-use super::{Progress, SimulatedMachine, http, tftp};
+use super::{Progress, SimulatedMachine, tftp};
 
 /// How long iPXE and PXE firmware wait for offers, attempt by attempt.
 const OFFERS: [Duration; 5] = [
@@ -66,7 +67,9 @@ impl Station {
             return Err(format!("the loader {} is empty", offer.file));
         }
         let offer = self.lease(true).await?;
-        let command_line = self.script(offer.file).await?;
+        let mut client = Client::ipxe(self.machine.address);
+        let command_line = self.script(&mut client, offer.file).await?;
+        drop(client); // the kernel starts, and iPXE's connections end with it
         self.agent(&command_line).await
     }
 
@@ -122,10 +125,10 @@ impl Station {
     }
 
     /// Runs scripts from `url` on until one boots; the kernel's command line.
-    async fn script(&self, url: String) -> Result<String, String> {
+    async fn script(&self, client: &mut Client, url: String) -> Result<String, String> {
         let (mut url, mut failures) = (url, 0);
         'scripts: for _ in 0..CHAINS {
-            let text = match self.fetch(&url).await {
+            let text = match self.fetch(client, &url, None).await {
                 Ok(text) => text,
                 Err(error) if failures < PAUSES.len() => {
                     sleep(PAUSES.get(failures).copied().unwrap_or_default()).await;
@@ -147,7 +150,7 @@ impl Station {
                     Action::Chain(to) => {
                         let to = absolute(&url, &to);
                         // Whether a script can be had decides which alternative the line takes.
-                        match self.fetch_noted(&to, Some("script")).await {
+                        match self.fetch(client, &to, Some("script")).await {
                             Ok(next) if next.starts_with(b"#!ipxe") => {
                                 url = to;
                                 continue 'scripts;
@@ -157,9 +160,9 @@ impl Station {
                     }
                     Action::Kernel(from, line) => {
                         command_line = line;
-                        self.fetch(&absolute(&url, &from)).await.is_ok()
+                        self.fetch(client, &absolute(&url, &from), None).await.is_ok()
                     }
-                    Action::Initrd(from) => self.fetch(&absolute(&url, &from)).await.is_ok(),
+                    Action::Initrd(from) => self.fetch(client, &absolute(&url, &from), None).await.is_ok(),
                     Action::Sleep(seconds) => {
                         sleep(Duration::from_secs(seconds)).await;
                         true
@@ -189,15 +192,15 @@ impl Station {
         settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
     }
 
-    /// One file, or why not.
-    async fn fetch(&self, url: &str) -> Result<Vec<u8>, String> {
-        self.fetch_noted(url, None).await
-    }
-
-    /// As [`Station::fetch`]; the request shows `phase`.
-    async fn fetch_noted(&self, url: &str, phase: Option<&'static str>) -> Result<Vec<u8>, String> {
+    /// One file, or why not; the request shows `phase`.
+    async fn fetch(
+        &self,
+        client: &mut Client,
+        url: &str,
+        phase: Option<&'static str>,
+    ) -> Result<Vec<u8>, String> {
         let sends = || phase.into_iter().for_each(|phase| self.sends(phase));
-        match http::request(self.machine.address, url, None, sends).await? {
+        match client.request(url, None, sends).await? {
             (200, body) => Ok(body),
             (status, _) => Err(format!("{url}: {status}")),
         }
@@ -241,7 +244,7 @@ impl Station {
         let mut last = String::new();
         for pause in PAUSES {
             let sends = || phase.into_iter().for_each(|phase| self.sends(phase));
-            match http::request(self.machine.address, url, json, sends).await {
+            match Client::agent(self.machine.address).request(url, json, sends).await {
                 Ok((200..=299, body)) => return Ok(body),
                 Ok((status @ 400..=499, body)) => {
                     return Err(format!("{url}: {status} {}", String::from_utf8_lossy(&body).trim()));
