@@ -121,15 +121,16 @@ impl BootHook {
         let seen = sighting.clone();
         let claimed = self.state.change(move |fleet, now| {
             let claim = fleet.claim(now, &seen, fresh)?;
-            let decision = fleet.decide(now, &seen.with_claim(claim.secret));
+            let decision = fleet.decide(now, &seen.clone().with_claim(claim.secret));
+            if matches!(decision, Decision::Boot(_)) {
+                // Said with the claim, so that it shows at once; the script follows when the claim is durable.
+                let _ = fleet.observe(now, Observation::ScriptSent { sighting: seen }); // it knows whom it gave the claim
+            }
             Ok::<_, ClaimRefused>((claim, decision))
         });
         match claimed.await {
             Err(error) => script(&plain(&error), loader, Next::Again),
-            Ok(Ok((claim, Decision::Boot(boot)))) => {
-                self.state.observe(Observation::ScriptSent { sighting: sighting.clone() });
-                self.boot(&boot, &claim, sighting, labels)
-            }
+            Ok(Ok((claim, Decision::Boot(boot)))) => self.boot(&boot, &claim, sighting, labels),
             Ok(Ok((_, decision))) | Ok(Err(ClaimRefused::Nothing(decision))) => {
                 self.elsewhere(&decision, sighting, loader)
             }

@@ -53,8 +53,23 @@ pub(crate) use state::now;
 
 /// Most threads of the runtime, where there are as many processors: rendering and files are on others.
 const WORKERS: usize = 4;
-/// Threads of the page, which no machine's request waits before: what a person sees stays soon while a rack boots.
-const PAGE_WORKERS: usize = 1;
+/// Tasks that run before the sockets are looked at again. A new connection waits for that three times before its request
+/// is read, and in a storm a task may be the sending of a whole piece of a kernel: tokio's 61 are many.
+const TASKS_BETWEEN_LOOKS: u32 = 8;
+/// How far the reading of assets stands behind the rest for a processor, nice(2). Where there are too few for a rack that
+/// was powered on at once, its machines wait for kernels, and not with what shows how far they are.
+const READING_BEHIND: i32 = 10;
+/// Most threads that read assets: disks are faster than the networks that machines boot from.
+const READERS: usize = 4;
+
+/// What has threads of its own. Machines' requests do not wait while a rack reads its loader and its kernel, nor does the
+/// page, where a person waits, while a rack boots. (DHCP has a thread by its driver.)
+struct Apart {
+    tftp: tokio::runtime::Runtime,
+    /// Its blocking threads alone.
+    readers: tokio::runtime::Runtime,
+    page: tokio::runtime::Runtime,
+}
 
 /// The verb.
 pub(crate) fn serve(arguments: &Serve, config: &Config) -> Result<u8, Failure> {
@@ -67,10 +82,13 @@ pub(crate) fn serve(arguments: &Serve, config: &Config) -> Result<u8, Failure> {
             .map_err(|error| Failure::Configuration(error.to_string()))?;
     }
     let processors = std::thread::available_parallelism().map_or(WORKERS, std::num::NonZero::get);
-    let (runtime, for_page) = (runtime(processors.clamp(2, WORKERS))?, runtime(PAGE_WORKERS)?);
+    let started = |error| format!("the runtime does not start: {error}");
+    let shared = runtime(processors.clamp(2, WORKERS)).build().map_err(started)?;
+    let own = || runtime(1).build().map_err(started);
+    let apart = Apart { tftp: own()?, readers: readers().build().map_err(started)?, page: own()? };
     let activated = opened.activated;
-    let outcome = runtime.block_on(run(arguments, config, opened, for_page.handle()));
-    for ending in [for_page, runtime] {
+    let outcome = shared.block_on(run(arguments, config, opened, &apart));
+    for ending in [apart.tftp, apart.readers, apart.page, shared] {
         ending.shutdown_timeout(Duration::from_secs(1));
     }
     if !activated {
@@ -79,12 +97,18 @@ pub(crate) fn serve(arguments: &Serve, config: &Config) -> Result<u8, Failure> {
     Ok(outcome.map(|()| 0)?)
 }
 
-fn runtime(workers: usize) -> Result<tokio::runtime::Runtime, String> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(workers)
-        .enable_all()
-        .build()
-        .map_err(|error| format!("the runtime does not start: {error}"))
+fn runtime(workers: usize) -> tokio::runtime::Builder {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.worker_threads(workers).event_interval(TASKS_BETWEEN_LOOKS).enable_all();
+    runtime
+}
+
+fn readers() -> tokio::runtime::Builder {
+    let mut readers = tokio::runtime::Builder::new_current_thread();
+    readers.max_blocking_threads(READERS).on_thread_start(|| {
+        let _ = rustix::process::nice(READING_BEHIND); // this thread's; nothing is lost where it may not be said
+    });
+    readers
 }
 
 /// Names the files that do not parse.
@@ -95,12 +119,7 @@ fn tell_broken(catalog: &FileStore) {
     }
 }
 
-async fn run(
-    arguments: &Serve,
-    config: &Config,
-    opened: Opened,
-    for_page: &tokio::runtime::Handle,
-) -> Result<(), String> {
+async fn run(arguments: &Serve, config: &Config, opened: Opened, apart: &Apart) -> Result<(), String> {
     let (stop, stopping) = watch::channel(false);
     let mut signals = Signals::listen().map_err(|error| format!("signals: {error}"))?;
     let journal = Journal::start(config.timeouts.fleet(), opened.store).map_err(|error| error.to_string())?;
@@ -123,11 +142,13 @@ async fn run(
         (boot::Loaders { folder: opened.loaders, state: Arc::clone(&state) }, Arc::clone(&state));
     let sink: tftp::driver::EventSink = Arc::new(move |event| boot::tftp_event(&events, &event));
     let running = tftp.run(source, sink, stopped(stopping.clone()));
-    tasks.spawn(async move { running.await.map_err(|error| format!("TFTP: {error}")) });
+    let running = async move { running.await.map_err(|error| format!("TFTP: {error}")) };
+    tasks.spawn_on(running, apart.tftp.handle());
 
     let mut service = ServiceConfig::new(Arc::clone(&opened.catalog) as Arc<dyn driver::store::Store>);
     service.assets = Some(config.assets());
     service.listing = false;
+    service.files = Some(apart.readers.handle().clone());
     service.hook = Arc::new(BootHook { state: Arc::clone(&state), store: Arc::clone(&opened.catalog), url });
     service.transpile = Arc::new(bootcfg::transpile::Ignition);
     let service = Arc::new(Service::new(service));
@@ -150,7 +171,10 @@ async fn run(
     let page = Page::new(opened.token)?;
     let certificates = opened.page_tls.iter().chain(opened.grpc.as_ref().map(|(_, tls)| tls));
     let certificates: Vec<Arc<Tls>> = certificates.cloned().collect();
-    tasks.spawn_on(listen::page(opened.page, opened.page_tls, operators, page, stopping.clone()), for_page);
+    tasks.spawn_on(
+        listen::page(opened.page, opened.page_tls, operators, page, stopping.clone()),
+        apart.page.handle(),
+    );
     if let Some((listener, tls)) = opened.grpc {
         let listener = tokio_listener(listener)?;
         let limits = ServeConfig { drain: arguments.drain, ..ServeConfig::default() };

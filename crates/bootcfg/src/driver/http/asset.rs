@@ -2,8 +2,9 @@
 
 use hyper::header::{ACCEPT_RANGES, HeaderMap, IF_MODIFIED_SINCE, LAST_MODIFIED};
 use hyper::{Method, Response};
+use tokio::runtime::Handle;
 
-use super::body::Body;
+use super::body::{Body, on_blocking_thread};
 use super::reply::{self, HTML, Octets};
 use crate::compat::Compat;
 use crate::content::{Content, type_by_extension};
@@ -20,12 +21,14 @@ pub(super) struct Ask<'a> {
     pub(super) query: Option<&'a [u8]>,
     pub(super) method: &'a Method,
     pub(super) headers: &'a HeaderMap,
+    /// Where the file is opened and read, if not on this runtime.
+    pub(super) files: Option<&'a Handle>,
 }
 
 /// Answers; the fault is for the log.
 pub(super) async fn answer(assets: Assets, ask: Ask<'_>, compat: Compat) -> (Response<Body>, Option<Fault>) {
     let path = ask.path;
-    let opened = tokio::task::spawn_blocking(move || {
+    let opened = on_blocking_thread(ask.files, move || {
         let asset = assets.open(&path)?;
         let start = match &asset {
             Asset::File { file, name, .. } if type_by_extension(name, compat).is_none() => {
@@ -79,7 +82,9 @@ pub(super) async fn answer(assets: Assets, ask: Ask<'_>, compat: Compat) -> (Res
             let content_type =
                 type_by_extension(&name, compat).unwrap_or_else(|| sniff::content_type(&start));
             let content = Content { size, modified, content_type };
-            (reply::content(Octets::File(file), content, (ask.method, ask.headers, compat)), None)
+            let mut response = reply::content(Octets::File(file), content, (ask.method, ask.headers, compat));
+            response.body_mut().read_on(ask.files.cloned());
+            (response, None)
         }
     }
 }

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::hook::{Access, Hook};
@@ -23,6 +24,8 @@ pub struct Body {
     left: u64,
     sent: u64,
     record: Option<Box<Record>>,
+    /// Where files are read, if not here.
+    files: Option<Handle>,
 }
 
 struct Record {
@@ -64,7 +67,7 @@ impl Body {
 
     pub(crate) fn parts(parts: impl IntoIterator<Item = Part>) -> Self {
         let parts: VecDeque<_> = parts.into_iter().filter(|part| part.left() > 0).collect();
-        Self { left: parts.iter().map(Part::left).sum(), parts, sent: 0, record: None }
+        Self { left: parts.iter().map(Part::left).sum(), parts, sent: 0, record: None, files: None }
     }
 
     /// The octets, if they are all in memory.
@@ -79,6 +82,11 @@ impl Body {
     /// Octets still to come.
     pub fn remaining(&self) -> u64 {
         self.left
+    }
+
+    /// Every piece of a file is read on the blocking threads of `files`.
+    pub(crate) fn read_on(&mut self, files: Option<Handle>) {
+        self.files = files;
     }
 
     pub(crate) fn recorded(mut self, hook: Arc<dyn Hook>, access: Access) -> Self {
@@ -128,11 +136,13 @@ impl Body {
             None => Bytes::new(),
             Some(Part::Text(text)) => std::mem::take(text),
             Some(Part::File(file, span, next)) => {
-                let cached = if next.is_none() { read_cached(file, *span) } else { None };
+                let here = next.is_none() && self.files.is_none();
+                let cached = if here { read_cached(file, *span) } else { None };
                 let octets = match cached {
                     Some(octets) => octets,
                     None => {
-                        let reading = next.get_or_insert_with(|| read_chunk(file.clone(), *span));
+                        let reading =
+                            next.get_or_insert_with(|| read_chunk(file.clone(), *span, self.files.as_ref()));
                         ready!(Pin::new(reading).poll(cx)).map_err(io::Error::other)??
                     }
                 };
@@ -163,9 +173,9 @@ fn read_cached(file: &File, span: Span) -> Option<Bytes> {
     }
 }
 
-fn read_chunk(file: Arc<File>, span: Span) -> JoinHandle<io::Result<Bytes>> {
+fn read_chunk(file: Arc<File>, span: Span, files: Option<&Handle>) -> JoinHandle<io::Result<Bytes>> {
     let length = usize::try_from(span.length).unwrap_or(CHUNK).min(CHUNK);
-    tokio::task::spawn_blocking(move || {
+    on_blocking_thread(files, move || {
         let mut octets = Vec::with_capacity(length);
         while octets.len() < length {
             let at = span.start + octets.len() as u64;
@@ -176,6 +186,17 @@ fn read_chunk(file: Arc<File>, span: Span) -> JoinHandle<io::Result<Bytes>> {
         octets.truncate(length);
         Ok(octets.into())
     })
+}
+
+/// Runs what waits for a disk on a blocking thread of `files`, or else of this runtime.
+pub(super) fn on_blocking_thread<T: Send + 'static>(
+    files: Option<&Handle>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> JoinHandle<T> {
+    match files {
+        Some(files) => files.spawn_blocking(work),
+        None => tokio::task::spawn_blocking(work),
+    }
 }
 
 impl Drop for Body {
@@ -192,5 +213,42 @@ impl Drop for Body {
 impl std::fmt::Debug for Body {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Body").field("left", &self.left).field("sent", &self.sent).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body::Body as _;
+    use std::io::Write as _;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[tokio::test]
+    async fn a_file_is_read_where_it_shall_be() {
+        let started = Arc::new(AtomicUsize::new(0));
+        let counting = Arc::clone(&started);
+        let readers = tokio::runtime::Builder::new_current_thread()
+            .max_blocking_threads(1)
+            .on_thread_start(move || {
+                let _ = counting.fetch_add(1, Ordering::Relaxed);
+            })
+            .build()
+            .unwrap();
+        let octets: Vec<u8> = (0..CHUNK * 2 + 7).map(|at| u8::try_from(at % 251).unwrap_or(0)).collect();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&octets).unwrap();
+        let span = Span { start: 1, length: octets.len() as u64 - 1 };
+        for files in [None, Some(readers.handle().clone())] {
+            let wanted = usize::from(files.is_some());
+            let mut body = Body::file(file.try_clone().unwrap(), span);
+            body.read_on(files);
+            let mut read = Vec::new();
+            while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+                read.extend_from_slice(frame.unwrap().data_ref().unwrap());
+            }
+            assert!(read == octets.get(1..).unwrap_or_default(), "{} octets", read.len());
+            assert_eq!(started.load(Ordering::Relaxed), wanted);
+        }
+        readers.shutdown_background();
     }
 }

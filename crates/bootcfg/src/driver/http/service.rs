@@ -47,6 +47,10 @@ pub struct ServiceConfig {
     pub signer: Option<Arc<dyn Sign>>,
     /// Callers with this bearer token may ask `?explain=1`; `None` lets nobody.
     pub explain_token: Option<Arc<str>>,
+    /// The runtime whose blocking threads open and read assets: where those stand behind others for a processor, so do
+    /// kernels and images behind scripts and configs. Default: this runtime's, and what the page cache has is read at
+    /// once, without them.
+    pub files: Option<tokio::runtime::Handle>,
 }
 
 impl ServiceConfig {
@@ -61,6 +65,7 @@ impl ServiceConfig {
             limits: Limits::default(),
             signer: None,
             explain_token: None,
+            files: None,
         }
     }
 }
@@ -186,7 +191,8 @@ impl Service {
                 Some(root) => {
                     let assets = Assets::new(root.clone(), ask.compat.is_strict(), self.config.listing);
                     let signed = signature(&path).map(|(path, form)| (path.to_vec(), form));
-                    let ask_asset = Ask { path, query: ask.query, method: ask.method, headers: ask.headers };
+                    let (query, method, headers) = (ask.query, ask.method, ask.headers);
+                    let ask_asset = Ask { path, query, method, headers, files: self.config.files.as_ref() };
                     let (response, fault) = asset::answer(assets.clone(), ask_asset, ask.compat).await;
                     match (signed, &self.config.signer) {
                         // A signature that lies there goes first: vendors ship theirs.
