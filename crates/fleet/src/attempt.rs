@@ -88,6 +88,10 @@ impl Phase {
     }
 }
 
+/// Loader and kernel are told when their transfer has ended, by others than those who hear the machine's next request:
+/// that may be heard this much earlier.
+const TOLD_LATE: Duration = Duration::from_secs(2);
+
 /// When a phase was reached.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct PhaseTime {
@@ -158,9 +162,14 @@ impl Attempt {
         self.phases.last().map_or(self.began, |reached| reached.at)
     }
 
-    /// Moves on to `phase`. False when it is not ahead: a phase never goes back.
+    /// Moves on to `phase`. False when it is nothing new: a phase never goes back. One that is only told late takes its
+    /// place before the one that followed it.
     pub(crate) fn reach(&mut self, now: Timestamp, phase: Phase) -> bool {
         self.last = now;
+        if let Some((place, at)) = self.place_if_late(now, phase) {
+            self.phases.insert(place, PhaseTime { phase, at });
+            return true;
+        }
         match self.phase() {
             Some(current) if current == phase => {
                 self.times = self.times.saturating_add(1);
@@ -175,6 +184,16 @@ impl Attempt {
                 true
             }
         }
+    }
+
+    /// Where a phase belongs that has just ended elsewhere, and since when at the latest it was reached.
+    fn place_if_late(&self, now: Timestamp, phase: Phase) -> Option<(usize, Timestamp)> {
+        let place = self.phases.iter().position(|reached| reached.phase >= phase)?;
+        let next = self.phases.get(place)?;
+        let is_late = matches!(phase, Phase::Loader | Phase::Kernel)
+            && next.phase != phase
+            && now.since(next.at) <= TOLD_LATE;
+        is_late.then_some((place, next.at))
     }
 }
 
@@ -191,6 +210,22 @@ pub(crate) fn disproof(code: HintCode) -> Phase {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_transfer_that_is_told_late_takes_its_place() {
+        let at = Timestamp::from_millis;
+        let mut attempt = Attempt::begin(1, at(0));
+        assert!(attempt.reach(at(1), Phase::Seen) && attempt.reach(at(10), Phase::Script));
+        attempt.note = "n".into();
+        assert!(attempt.reach(at(15), Phase::Loader), "it belongs before the script");
+        assert!(!attempt.reach(at(16), Phase::Loader) && !attempt.reach(at(16), Phase::Offered));
+        assert_eq!((attempt.phase(), attempt.note.as_str()), (Some(Phase::Script), "n"));
+        let times: Vec<_> = attempt.phases.iter().map(|reached| (reached.phase, reached.at)).collect();
+        assert_eq!(times, [(Phase::Seen, at(1)), (Phase::Loader, at(10)), (Phase::Script, at(10))]);
+        assert!(attempt.reach(at(20), Phase::Agent));
+        assert!(!attempt.reach(at(2021), Phase::Kernel), "another transfer, not this boot's");
+        assert!(attempt.reach(at(2020), Phase::Kernel));
+    }
 
     #[test]
     fn phases_are_skipped_and_never_gone_back_to() {
