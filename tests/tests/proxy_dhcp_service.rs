@@ -17,7 +17,8 @@ use proxy_dhcp_net::{
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream, UdpSocket};
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 const NONE: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
@@ -319,10 +320,27 @@ fn sighup_changes_the_policy_and_a_mistake_changes_nothing() {
     let proxy = net.proxy(&["--config", path.to_str().unwrap()]);
     let client = net.client_socket(CLIENT, 68);
     assert_eq!(offer(&client, 1).1, "one.0");
-    std::fs::write(&path, "[boot]\nbios = 'two.0'\n").unwrap();
-    tell(&proxy, Signal::SIGHUP);
-    wait_for("the new policy", LONG, || net.log("proxy.log").contains("policy read again"));
-    assert_eq!(offer(&client, 1).1, "two.0");
+    // While others ask the server waits for them on their socket: what it was before that wait is not used after it.
+    let asking = client.try_clone().unwrap();
+    let done = Arc::new(AtomicBool::new(false));
+    let is_done = done.clone();
+    let others = std::thread::spawn(move || {
+        for number in (10..200).cycle().take_while(|_| !is_done.load(Ordering::Relaxed)) {
+            asking.send_to(&discover(number), EVERYBODY).unwrap();
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    });
+    for round in 1..=20 {
+        let file = if round % 2 == 0 { "two.0" } else { "odd.0" };
+        std::fs::write(&path, format!("[boot]\nbios = '{file}'\n")).unwrap();
+        tell(&proxy, Signal::SIGHUP);
+        wait_for("the new policy", LONG, || {
+            net.log("proxy.log").matches("policy read again").count() == round
+        });
+        assert_eq!(offer(&client, 1).1, file);
+    }
+    done.store(true, Ordering::Relaxed);
+    others.join().unwrap();
     std::fs::write(&path, "[boot]\nbios = 'three.0'\nx46 = 'four.0'\n").unwrap();
     tell(&proxy, Signal::SIGHUP);
     wait_for("word of the mistake", LONG, || {

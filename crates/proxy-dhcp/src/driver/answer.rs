@@ -5,7 +5,7 @@ use super::event::{Event, EventSink, Reason};
 use super::link::Link;
 use super::packet_socket::{Inbox, Outbox, PacketSocket};
 use super::udp_socket::{Answers, BootServerSocket, Datagrams};
-use super::{Decide, Decision};
+use super::{Decide, Decision, Reloader};
 use crate::clients::Clients;
 use crate::reply::{Destination, Reply};
 use crate::request::{Arrival, BootRequest, Port};
@@ -52,6 +52,7 @@ fn is_news(servers: &mut Servers, server: Ipv4Addr, now: Instant) -> bool {
 /// What a running server remembers and tells.
 pub(super) struct Answerer {
     pub(super) responder: Arc<Responder>,
+    pub(super) latest: Reloader,
     pub(super) decide: Arc<dyn Decide>,
     pub(super) events: EventSink,
     pub(super) clients: Clients,
@@ -95,6 +96,13 @@ impl Answerer {
         })
     }
 
+    /// Takes another policy, where there is one: after each wait, so that what comes later is answered by it.
+    fn renew(&mut self) {
+        if self.latest.is_new() {
+            self.responder = self.latest.current();
+        }
+    }
+
     /// A batch of router solicitations in, advertisements out.
     pub(super) fn serve_routers(&mut self, link: &Link, buffers: &mut Buffers) {
         if let Some(socket) = &link.routers {
@@ -121,6 +129,7 @@ impl Answerer {
             }
             return (0, now);
         }
+        self.renew();
         inbox.frames().for_each(|frame| take(self, now, frame, outbox));
         let answered = outbox.count();
         if answered > 0
@@ -142,6 +151,7 @@ impl Answerer {
         if socket.receive(datagrams).is_err() {
             return; // nothing is there, or an ICMP error of an earlier answer: the machine asks again
         }
+        self.renew();
         let now = clock();
         let mut last = None;
         for (payload, received) in datagrams.datagrams() {

@@ -58,12 +58,12 @@ impl Reloader {
         self.0.is_new.store(true, Ordering::Release);
     }
 
-    fn current(&self) -> Arc<Responder> {
+    pub(super) fn current(&self) -> Arc<Responder> {
         self.0.is_new.store(false, Ordering::Release);
         self.0.responder.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn is_new(&self) -> bool {
+    pub(super) fn is_new(&self) -> bool {
         self.0.is_new.load(Ordering::Acquire)
     }
 }
@@ -141,6 +141,7 @@ impl Server {
         let seed = RandomState::new();
         let mut answerer = Answerer {
             responder: self.current.current(),
+            latest: self.current.clone(),
             decide,
             events,
             clients: Clients::new(self.config.machines, seed.hash_one(67), self.config.rate_limit),
@@ -206,7 +207,6 @@ impl Server {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno.into()),
             }
-            self.renew(answerer);
             let mut ready = waiting.iter().map(|one| one.any().unwrap_or(true));
             let mut next = || ready.next() == Some(true);
             let (ended, changed) = (next(), next());
@@ -253,7 +253,6 @@ impl Server {
                 std::thread::sleep(pause);
                 buffers.inbox.expect_many();
             }
-            self.renew(answerer);
             let now;
             (count, now) = answerer.serve_frames(number, link, buffers, true);
             if count == 0 {
@@ -263,13 +262,6 @@ impl Server {
             if now >= until {
                 return pace.learn(now, total, now - start);
             }
-        }
-    }
-
-    /// Takes another policy, where there is one.
-    fn renew(&self, answerer: &mut Answerer) {
-        if self.current.is_new() {
-            answerer.responder = self.current.current();
         }
     }
 }
