@@ -16,7 +16,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 /// Octets of one piece.
-pub(super) const PIECE: u64 = 256 << 10;
+pub(super) const PIECE: u64 = 64 << 10;
 /// Pieces of memory kept to be used again.
 const SPARE: usize = 2;
 
