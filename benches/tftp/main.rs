@@ -90,7 +90,9 @@ async fn serve(address: &str, root: &str, rendered: bool) -> Outcome<()> {
     let directory = Directory::open(root).map_err(text)?;
     let bytes =
         rendered.then(|| std::fs::read(Path::new(root).join("bench.bin"))).transpose().map_err(text)?;
-    let server = tftp::driver::Server::bind(parse(address)?, ServerConfig::default());
+    // As tftpd does it.
+    let config = ServerConfig { own_thread: true, ..ServerConfig::default() };
+    let server = tftp::driver::Server::bind(parse(address)?, config);
     let server = server.map_err(|error| error.to_string())?;
     let source = Both(directory, bytes.map(Into::into));
     server.run(source, Arc::new(|_| {}), std::future::pending()).await.map_err(|error| error.to_string())

@@ -97,15 +97,22 @@ struct Rig {
 impl Rig {
     fn start(config: ServerConfig) -> Self {
         let limits = Limits { writable: true, ..config.limits };
+        let own_thread = config.own_thread;
         let server = Server::bind("127.0.0.1:0".parse().unwrap(), ServerConfig { limits, ..config }).unwrap();
         let (address, source) = (server.local_addr(), Made::default());
         let (stored, events) = (Arc::clone(&source.0), Arc::new(Mutex::new(Vec::new())));
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let noted = Arc::clone(&events);
         let sink = Arc::new(move |event| noted.lock().unwrap().push(event));
-        let task = tokio::spawn(server.run(source, sink, async move {
+        let running = server.run(source, sink, async move {
             let _ = stopped.await;
-        }));
+        });
+        let task = if own_thread {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            tokio::task::spawn_blocking(move || runtime.block_on(running))
+        } else {
+            tokio::spawn(running)
+        };
         Self { address, events, stored, stop: Some(stop), task }
     }
 
@@ -134,31 +141,59 @@ fn lock_step() -> ClientConfig {
 #[tokio::test]
 async fn sources_of_every_kind() {
     // RFC 1350 §6, RFC 2349
-    let rig = Rig::start(ServerConfig::default());
-    for config in [ClientConfig::default(), lock_step()] {
-        assert!(rig.get("bytes", &config).await.unwrap() == octets(100_000));
-        assert!(rig.get("stream", &config).await.unwrap() == octets(100_000));
-        assert!(rig.get("sized", &config).await.unwrap() == octets(1024));
-        assert!(rig.get("small", &config).await.unwrap() == octets(5000));
-        assert!(rig.get("shy", &config).await.unwrap() == octets(5000));
-        let text = ClientConfig { mode: Mode::Netascii, ..config };
-        assert_eq!(rig.get("text", &text).await.unwrap(), b"a\nb\r\n");
+    for own_thread in [false, true] {
+        let rig = Rig::start(ServerConfig { own_thread, ..ServerConfig::default() });
+        for config in [ClientConfig::default(), lock_step()] {
+            assert!(rig.get("bytes", &config).await.unwrap() == octets(100_000));
+            assert!(rig.get("stream", &config).await.unwrap() == octets(100_000));
+            assert!(rig.get("sized", &config).await.unwrap() == octets(1024));
+            assert!(rig.get("small", &config).await.unwrap() == octets(5000));
+            assert!(rig.get("shy", &config).await.unwrap() == octets(5000));
+            let text = ClientConfig { mode: Mode::Netascii, ..config };
+            assert_eq!(rig.get("text", &text).await.unwrap(), b"a\nb\r\n");
+        }
+        match rig.get("absent", &lock_step()).await {
+            Err(ClientError::Transfer(tftp::Failure::Refused { code: ErrorCode::FileNotFound, .. })) => {}
+            other => panic!("{other:?}"),
+        }
+        let events = rig.end().await;
+        let complete = |event: &&Event| matches!(event, Event::Finished { cause: Cause::Complete, .. });
+        assert_eq!(events.iter().filter(complete).count(), 12, "{events:#?}");
+        assert!(
+            events.iter().any(|event| matches!(event, Event::Refused { code: ErrorCode::FileNotFound, .. }))
+        );
     }
-    match rig.get("absent", &lock_step()).await {
-        Err(ClientError::Transfer(tftp::Failure::Refused { code: ErrorCode::FileNotFound, .. })) => {}
-        other => panic!("{other:?}"),
+}
+
+/// While it waits for one client a server on its own thread still hears others, and that it is to end.
+#[tokio::test]
+async fn a_server_that_stays_with_one_client_hears_the_others() {
+    let config = ServerConfig { own_thread: true, drain: Duration::ZERO, ..ServerConfig::default() };
+    let rig = Rig::start(config);
+    // One that asks, answers once, and is silent from then on.
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    silent.set_read_timeout(Some(WAIT)).unwrap();
+    silent.send_to(b"\0\x01bytes\0octet\0", rig.address).unwrap();
+    let mut data = [0; 600];
+    let (_, port) = silent.recv_from(&mut data).unwrap();
+    silent.send_to(&[0, 4, 0, 1], port).unwrap();
+    silent.recv_from(&mut data).unwrap();
+    for _ in 0..3 {
+        assert!(rig.get("small", &ClientConfig::default()).await.unwrap() == octets(5000));
+        assert!(rig.get("small", &lock_step()).await.unwrap() == octets(5000));
     }
     let events = rig.end().await;
-    let complete = |event: &&Event| matches!(event, Event::Finished { cause: Cause::Complete, .. });
-    assert_eq!(events.iter().filter(complete).count(), 12, "{events:#?}");
-    assert!(events.iter().any(|event| matches!(event, Event::Refused { code: ErrorCode::FileNotFound, .. })));
+    let cut = |event: &&Event| matches!(event, Event::Finished { cause: Cause::Shutdown, .. });
+    assert_eq!(events.iter().filter(cut).count(), 1, "{events:#?}");
 }
 
 #[tokio::test]
 async fn what_is_not_in_the_page_cache_is_read_on_the_pool() {
-    let rig = Rig::start(ServerConfig::default());
-    for config in [ClientConfig::default(), lock_step()] {
-        assert!(rig.get("cold", &config).await.unwrap() == octets(COLD));
+    for own_thread in [false, true] {
+        let rig = Rig::start(ServerConfig { own_thread, ..ServerConfig::default() });
+        for config in [ClientConfig::default(), lock_step()] {
+            assert!(rig.get("cold", &config).await.unwrap() == octets(COLD));
+        }
     }
     // More than the memory for pieces holds.
     let rig = Rig::start(ServerConfig { cache_octets: 1 << 20, ..ServerConfig::default() });

@@ -64,6 +64,7 @@ impl Config {
             max_window_size: WindowSize::new(args.max_windowsize).unwrap_or(WindowSize::MAX),
             cache_octets: args.cache << 20,
             drain: args.drain,
+            own_thread: true,
             ..ServerConfig::default()
         };
         let rules = args.map.as_deref().map(read_rules).transpose()?.unwrap_or_default();

@@ -4,7 +4,7 @@ use super::DriverError;
 use super::config::ServerConfig;
 use super::event::EventSink;
 use super::shard::Shard;
-use super::socket::{Port, prepare};
+use super::socket::{Port, prepare, wait_in_kernel};
 use super::source::Source;
 use std::future::{Future, poll_fn};
 use std::net::{SocketAddr, UdpSocket};
@@ -56,6 +56,9 @@ impl Server {
             if let (1, Some(error)) = (sockets.len(), failed) {
                 return Err(error);
             }
+        }
+        if config.own_thread {
+            sockets.iter().try_for_each(wait_in_kernel)?;
         }
         Ok(Self { sockets, local, config })
     }

@@ -37,6 +37,8 @@ pub(super) const WRITABLE_DATAGRAM: usize = 9216;
 const TURNS: usize = 8;
 /// Without transfers for this long, memory of files is given back.
 const IDLE: Duration = Duration::from_secs(30);
+/// How long the server stays with a single client before it looks at the other sockets again.
+const STAY: Duration = Duration::from_millis(5);
 
 pub(super) struct Shard<S> {
     /// The listener first.
@@ -113,7 +115,8 @@ impl<S: Source> Shard<S> {
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
-        let mut now = clock();
+        let began = clock();
+        let mut now = began;
         loop {
             let more = self.poll_receive(now, cx)?;
             // An empty set answers at once, too, but not for nothing.
@@ -143,11 +146,44 @@ impl<S: Source> Shard<S> {
             let blocked = self.ports.iter().any(|port| port.blocked);
             // Once more, because sending has given the pool new work, and an empty set of tasks wakes nobody.
             let pooled = self.poll_pool(now, cx);
+            if !pooled
+                && now.saturating_duration_since(began) < STAY
+                && let Some(came) = self.stay()
+            {
+                now = came;
+                continue;
+            }
             if !self.poll_sleep(cx) && !pooled && (self.queue.is_empty() || blocked) {
                 return Ok(Poll::Pending);
             }
             now = clock();
         }
+    }
+
+    /// Where a single client reads, its acknowledgements come one behind the other: they are awaited on their own socket
+    /// for a moment. Whatever else happens meanwhile waits for [`STAY`] and a tick. Gives when one came.
+    fn stay(&mut self) -> Option<Instant> {
+        let nothing_else = self.by_peer.len() == 1
+            && self.pending.is_empty()
+            && self.opens.is_empty()
+            && self.writes.is_empty()
+            && self.feeds == 0
+            && self.queue.is_empty()
+            && self.draining.is_none();
+        if !self.config.own_thread || !nothing_else {
+            return None;
+        }
+        let slot = *self.by_peer.values().next()?;
+        let transfer = self.transfers.get(slot)?.as_ref()?;
+        let waits = matches!(&transfer.half, Half::Read(read) if !read.starved && read.sender.is_answered());
+        let index = transfer.port;
+        let port = self.ports.get_mut(index).filter(|port| waits && !port.blocked)?;
+        port.await_batch(&mut self.inbox);
+        let now = clock();
+        for at in 0..self.inbox.len() {
+            self.handle_datagram(now, index, at);
+        }
+        (self.inbox.len() > 0).then_some(now)
     }
 
     /// Takes what the blocking pool has done; `true` if that was anything.

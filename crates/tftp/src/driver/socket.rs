@@ -14,6 +14,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -21,6 +22,8 @@ use tokio::io::unix::AsyncFd;
 pub(super) const BATCH: usize = 32;
 /// Datagrams to take at once where few come; more than one, so that a short batch is the end.
 const LEAST_BATCH: usize = 4;
+/// The longest wait for datagrams in the kernel; it rounds up to its tick.
+const WAIT: Duration = Duration::from_millis(1);
 /// Segments of one UDP_SEGMENT send (UDP_MAX_SEGMENTS of Linux before 6.9).
 pub(super) const SEGMENTS: usize = 64;
 /// The most payload of one UDP_SEGMENT send: an IP datagram less its headers.
@@ -120,17 +123,25 @@ impl Port {
     pub(super) fn receive(&mut self, inbox: &mut Inbox) {
         inbox.arrivals.clear();
         let take = self.take;
-        let _ = self.fd.try_io(Interest::READABLE, |_| match self.receive_batch(inbox, take) {
-            Ok(()) if inbox.arrivals.len() == take => Ok(()),
-            // A short batch is the end, as good as EAGAIN and a system call cheaper.
-            Ok(()) => Err(io::ErrorKind::WouldBlock.into()),
-            Err(errno) => Err(errno.into()), // else: an ICMP error of an earlier packet, which its timer answers
+        let _ = self.fd.try_io(Interest::READABLE, |_| {
+            match self.receive_batch(inbox, take, MsgFlags::MSG_DONTWAIT) {
+                Ok(()) if inbox.arrivals.len() == take => Ok(()),
+                // A short batch is the end, as good as EAGAIN and a system call cheaper.
+                Ok(()) => Err(io::ErrorKind::WouldBlock.into()),
+                Err(errno) => Err(errno.into()), // else: an ICMP error of an earlier packet, which its timer answers
+            }
         });
         match inbox.arrivals.len() {
             taken if taken == take => self.take = (take * 2).min(BATCH),
             taken if taken * 4 <= take => self.take = (take / 2).max(LEAST_BATCH),
             _ => {}
         }
+    }
+
+    /// Waits in the kernel, for [`WAIT`] at most, and takes what comes: for a socket that [`wait_in_kernel`] has set up.
+    pub(super) fn await_batch(&mut self, inbox: &mut Inbox) {
+        inbox.arrivals.clear();
+        let _ = self.receive_batch(inbox, self.take, MsgFlags::MSG_WAITFORONE); // nothing came, or as in receive
     }
 
     /// Waits until there is room to send again.
@@ -165,7 +176,7 @@ impl Port {
         self.room.as_ref().map_or(Poll::Ready(Ok(())), |room| room.poll_write_ready(cx).map_ok(|_| ()))
     }
 
-    fn receive_batch(&self, inbox: &mut Inbox, take: usize) -> nix::Result<()> {
+    fn receive_batch(&self, inbox: &mut Inbox, take: usize, flags: MsgFlags) -> nix::Result<()> {
         let kind = usize::from(self.local.is_ipv6()) * 2 + usize::from(self.any_address);
         let bound = (!self.any_address).then(|| self.local.ip().to_canonical());
         let mut headers = take_headers(&RECEIVE, kind, || match kind {
@@ -177,7 +188,7 @@ impl Port {
         let mut slices: [[IoSliceMut<'_>; 1]; BATCH] =
             std::array::from_fn(|_| [IoSliceMut::new(slots.next().unwrap_or_default())]);
         let slices = slices.iter_mut().take(take);
-        let received = recvmmsg(self.fd.as_raw_fd(), &mut headers, slices, MsgFlags::MSG_DONTWAIT, None);
+        let received = recvmmsg(self.fd.as_raw_fd(), &mut headers, slices, flags, None);
         let received = received.map(|messages| {
             for message in messages {
                 let local = bound.or_else(|| asked_address(&message));
@@ -358,6 +369,12 @@ fn put_headers<const N: usize>(
     headers: Headers,
 ) {
     of.with(|all| all.get(kind).map(|place| place.replace(Some(headers))));
+}
+
+/// Lets calls on the socket wait that do not say otherwise, and none longer than [`WAIT`].
+pub(super) fn wait_in_kernel(socket: &UdpSocket) -> Result<(), DriverError> {
+    socket.set_nonblocking(false).map_err(DriverError::socket("make the socket blocking"))?;
+    socket.set_read_timeout(Some(WAIT)).map_err(DriverError::socket("limit the socket's waits"))
 }
 
 /// Sets a bound socket up: buffers, no path MTU discovery, and which address was asked.

@@ -135,7 +135,7 @@ async fn run(arguments: &Serve, config: &Config, opened: Opened, apart: &Apart) 
 
     let tftp = tftp::driver::Server::new(
         opened.tftp,
-        tftp::driver::ServerConfig { drain: arguments.drain, ..Default::default() },
+        tftp::driver::ServerConfig { drain: arguments.drain, own_thread: true, ..Default::default() },
     )
     .map_err(|error| format!("TFTP: {error}"))?;
     let (source, events) =
