@@ -101,19 +101,20 @@ fn measure(verdicts: &mut Verdicts) {
             });
         verdicts.at_most(&format!("burst of {burst} DISCOVERs: most lost in a run"), ratios.lost, "", 0.0);
     }
-    if wanted("log") {
-        println!("\nlogging every answer to a file, JSON, against none");
-        let pair = [Peer::OursLogging, Peer::Ours];
-        for (name, window, count) in [("1 in flight", 1, 100_000), ("64 in flight", 64, 150_000)] {
-            let ratios = compare(&net, &format!("logging, {name}"), pairs, &pair, |generator, server| {
-                server.measure(|| generator.closed(Kind::Bios, window, count))
-            });
-            let cost = (1.0 - ratios.rate) * 100.0;
-            verdicts.at_most(&format!("logging, {name}: offers/s that it costs"), cost, "%", 10.0);
-            // On two cores the writing thread, the server and the generator share what the rate shows; this they do not.
-            let cost = (1.0 / ratios.per_cpu - 1.0) * 100.0;
-            verdicts.at_most(&format!("logging, {name}: CPU per offer that it costs"), cost, "%", 10.0);
+    for (flight, window, count) in [("1 in flight", 1, 100_000), ("64 in flight", 64, 150_000)] {
+        let name = format!("logging, {flight}");
+        if !wanted("log") && !wanted(&name) {
+            continue;
         }
+        println!("\nlogging every answer to a file, JSON, against none");
+        let ratios = compare(&net, &name, pairs, &[Peer::OursLogging, Peer::Ours], |generator, server| {
+            server.measure(|| generator.closed(Kind::Bios, window, count))
+        });
+        let cost = (1.0 - ratios.rate) * 100.0;
+        verdicts.at_most(&format!("{name}: offers/s that it costs"), cost, "%", 10.0);
+        // On two cores the writing thread, the server and the generator share what the rate shows; this they do not.
+        let cost = (1.0 / ratios.per_cpu - 1.0) * 100.0;
+        verdicts.at_most(&format!("{name}: CPU per offer that it costs"), cost, "%", 10.0);
     }
     if wanted("memory") {
         let server = Server::start(&net, Peer::Ours);

@@ -19,13 +19,22 @@ use std::time::Duration;
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
 
+use Value::{Number, Text};
+
 /// Octets that may wait to be written.
 const CAPACITY: usize = 4 << 20;
 /// How often they are at least and at most,
 const INTERVAL: Duration = Duration::from_millis(100);
 const BUSY: Duration = Duration::from_millis(1);
 /// and between these when so many wait: what waits is to stay in the processor's cache until then.
-const MANY: usize = 256 << 10;
+const MANY: usize = 512 << 10;
+
+/// What a field holds.
+#[derive(Clone, Copy)]
+enum Value<'a> {
+    Text(&'a dyn Display),
+    Number(u64),
+}
 
 /// Writes events.
 #[derive(Debug)]
@@ -97,22 +106,24 @@ impl Last {
         self.interface = about.interface.to_owned();
         let (arch, stage, message, port, to) = about.fixed;
         let file = about.file.map_or_else(String::new, |file| file.to_string());
-        let fields: [(&str, &dyn Display); 8] = [
-            ("arch", &arch),
-            ("stage", &stage),
-            ("message", &message),
-            ("file", &file),
-            ("rule", &about.rule),
-            ("interface", &about.interface),
-            ("port", &port.number()),
-            ("to", &to),
+        let fields = [
+            ("arch", Text(&arch)),
+            ("stage", Text(&stage)),
+            ("type", Text(&message)),
+            ("file", Text(&file)),
+            ("rule", Text(&about.rule)),
+            ("interface", Text(&about.interface)),
+            ("port", Number(port.number().into())),
+            ("to", Text(&to)),
         ];
+        // Most answers are broadcast; that need not be said.
+        let told = if to.ip().is_broadcast() { fields.len() - 1 } else { fields.len() };
+        let fields = fields.get(..told).unwrap_or(&fields);
         let (before, between) = match format {
             LogFormat::Text => ("", "Z  INFO answered mac="),
-            LogFormat::Json => (
-                "{\"timestamp\":\"",
-                "Z\",\"level\":\"INFO\",\"message\":\"answered\",\"fields\":{\"mac\":\"",
-            ),
+            LogFormat::Json => {
+                ("{\"timestamp\":\"", "Z\",\"level\":\"INFO\",\"message\":\"answered\",\"mac\":\"")
+            }
         };
         let line = &mut self.line;
         line.clear();
@@ -125,10 +136,10 @@ impl Last {
         self.mac = line.len()..line.len() + 17;
         line.push_str("00:00:00:00:00:00");
         let _ = match format {
-            LogFormat::Text => write_text_fields(line, &fields),
+            LogFormat::Text => write_text_fields(line, fields),
             LogFormat::Json => {
                 line.push('"');
-                write_json_fields(line, false, &fields)
+                write_json_fields(line, fields)
             }
         };
     }
@@ -193,7 +204,7 @@ impl EventLog {
             Event::Offered { mac, loaders, .. } => {
                 self.answered(*mac, event);
                 if *loaders > 2 {
-                    let fields: [(&str, &dyn Display); 2] = [("mac", mac), ("loaders", loaders)];
+                    let fields = [("mac", Text(mac)), ("loaders", Number(u64::from(*loaders)))];
                     self.line(
                         Level::WARN,
                         "the loader seems to load itself: it never asked as iPXE",
@@ -203,27 +214,30 @@ impl EventLog {
             }
             Event::Ignored { mac, interface, port, reason } => {
                 let mac = mac.unwrap_or(MacAddr([0; 6]));
-                let fields: [(&str, &dyn Display); 4] =
-                    [("mac", &mac), ("interface", interface), ("port", &port.number()), ("reason", reason)];
+                let fields = [
+                    ("mac", Text(&mac)),
+                    ("interface", Text(interface)),
+                    ("port", Number(port.number().into())),
+                    ("reason", Text(reason)),
+                ];
                 self.line(severity(reason), "not answered", &fields);
             }
             Event::Stuck { finding } => {
                 let arch = finding.arch.map_or_else(String::new, |arch| arch.to_string());
-                let fields: [(&str, &dyn Display); 3] =
-                    [("mac", &finding.mac), ("arch", &arch), ("why", &finding.missing)];
+                let fields =
+                    [("mac", Text(&finding.mac)), ("arch", Text(&arch)), ("why", Text(&finding.missing))];
                 self.line(Level::WARN, "stuck", &fields);
             }
             Event::RouterSolicitationAnswered { mac, interface } => {
-                let fields: [(&str, &dyn Display); 2] = [("mac", mac), ("interface", interface)];
+                let fields = [("mac", Text(mac)), ("interface", Text(interface))];
                 self.line(Level::INFO, "told that there is no IPv6 router", &fields);
             }
             Event::ForeignResponder { server, interface, .. } => {
-                let fields: [(&str, &dyn Display); 2] = [("server", server), ("interface", interface)];
+                let fields = [("server", Text(server)), ("interface", Text(interface))];
                 self.line(Level::WARN, "another PXE responder answers on this network", &fields);
             }
             Event::Failed { doing, interface, error } => {
-                let fields: [(&str, &dyn Display); 3] =
-                    [("interface", interface), ("doing", doing), ("error", error)];
+                let fields = [("interface", Text(interface)), ("doing", Text(doing)), ("error", Text(error))];
                 self.line(Level::WARN, "failed", &fields);
             }
             _ => {}
@@ -246,7 +260,7 @@ impl EventLog {
         last.write(lines, millis, mac);
     }
 
-    fn line(&self, level: Level, text: &str, fields: &[(&str, &dyn Display)]) {
+    fn line(&self, level: Level, text: &str, fields: &[(&str, Value<'_>)]) {
         if level > self.level {
             return;
         }
@@ -316,18 +330,21 @@ fn write_text(
     millis: u32,
     level: Level,
     text: &str,
-    fields: &[(&str, &dyn Display)],
+    fields: &[(&str, Value<'_>)],
 ) -> fmt::Result {
     write!(out, "{date}.{millis:03}Z {level:>5} {text}")?;
     write_text_fields(out, fields)
 }
 
-fn write_text_fields(out: &mut String, fields: &[(&str, &dyn Display)]) -> fmt::Result {
+fn write_text_fields(out: &mut String, fields: &[(&str, Value<'_>)]) -> fmt::Result {
     for (name, value) in fields {
         out.push(' ');
         out.push_str(name);
         out.push('=');
-        write!(Escaped(out), "{value}")?;
+        match value {
+            Number(value) => write!(out, "{value}")?,
+            Text(value) => write!(Escaped(out), "{value}")?,
+        }
     }
     out.push('\n');
     Ok(())
@@ -339,25 +356,26 @@ fn write_json(
     millis: u32,
     level: Level,
     text: &str,
-    fields: &[(&str, &dyn Display)],
+    fields: &[(&str, Value<'_>)],
 ) -> fmt::Result {
-    write!(
-        out,
-        "{{\"timestamp\":\"{date}.{millis:03}Z\",\"level\":\"{level}\",\"message\":\"{text}\",\"fields\":{{"
-    )?;
-    write_json_fields(out, true, fields)
+    write!(out, "{{\"timestamp\":\"{date}.{millis:03}Z\",\"level\":\"{level}\",\"message\":\"{text}\"")?;
+    write_json_fields(out, fields)
 }
 
-/// The members of an object that is open already, and its end.
-fn write_json_fields(out: &mut String, first: bool, fields: &[(&str, &dyn Display)]) -> fmt::Result {
-    for (number, (name, value)) in fields.iter().enumerate() {
-        out.push_str(if number == 0 && first { "\"" } else { ",\"" });
-        out.push_str(name);
-        out.push_str("\":\"");
-        write!(Escaped(out), "{value}")?;
-        out.push('"');
+/// The further members of an object, and its end.
+fn write_json_fields(out: &mut String, fields: &[(&str, Value<'_>)]) -> fmt::Result {
+    for (name, value) in fields {
+        write!(out, ",\"{name}\":")?;
+        match value {
+            Number(value) => write!(out, "{value}")?,
+            Text(value) => {
+                out.push('"');
+                write!(Escaped(out), "{value}")?;
+                out.push('"');
+            }
+        }
     }
-    out.push_str("}}\n");
+    out.push_str("}\n");
     Ok(())
 }
 
@@ -411,8 +429,8 @@ mod tests {
             rule: "r",
             loaders: 0,
         };
-        let text = r#"Z  INFO answered mac=52:54:00:ab:09:0f arch=bios stage=iPXE message=DHCPOFFER file=http://10.0.0.1/\"x\" rule=r interface=eth0 port=4011 to=10.0.0.9:68"#;
-        let json = r#""fields":{"mac":"52:54:00:ab:09:0f","arch":"bios","stage":"iPXE","message":"DHCPOFFER","file":"http://10.0.0.1/\"x\"","rule":"r","interface":"eth0","port":"4011","to":"10.0.0.9:68"}}"#;
+        let text = r#"Z  INFO answered mac=52:54:00:ab:09:0f arch=bios stage=iPXE type=DHCPOFFER file=http://10.0.0.1/\"x\" rule=r interface=eth0 port=4011 to=10.0.0.9:68"#;
+        let json = r#""message":"answered","mac":"52:54:00:ab:09:0f","arch":"bios","stage":"iPXE","type":"DHCPOFFER","file":"http://10.0.0.1/\"x\"","rule":"r","interface":"eth0","port":4011,"to":"10.0.0.9:68"}"#;
         for (format, wanted) in [("text", text), ("json", json)] {
             let log = EventLog::new(&Args::parse_from(["proxy-dhcpd", "--log-format", format]));
             for (octet, port) in [(1, Port::Dhcp), (2, Port::Dhcp), (15, Port::BootServer)] {
@@ -431,8 +449,8 @@ mod tests {
         assert_eq!(next_interval(BUSY, 300), INTERVAL);
         // 100 MB a second
         let next = next_interval(Duration::from_millis(10), 1_000_000);
-        assert_eq!(next.as_micros(), 2621);
-        assert_eq!(next_interval(next, 262_144), next);
+        assert_eq!(next.as_micros(), 5242);
+        assert_eq!(next_interval(next, MANY), next);
         assert_eq!(next_interval(INTERVAL, usize::MAX), BUSY);
     }
 
@@ -445,14 +463,14 @@ mod tests {
             7,
             Level::INFO,
             "answered",
-            &[("file", &"a\"b\\c\n\u{7f}ü"), ("port", &67)],
+            &[("file", Text(&"a\"b\\c\n\u{7f}ü")), ("port", Number(67))],
         )
         .unwrap();
-        let expected = "{\"timestamp\":\"D.007Z\",\"level\":\"INFO\",\"message\":\"answered\",\"fields\":\
-            {\"file\":\"a\\\"b\\\\c\\u000a\\u007fü\",\"port\":\"67\"}}\n";
+        let expected = "{\"timestamp\":\"D.007Z\",\"level\":\"INFO\",\"message\":\"answered\",\
+            \"file\":\"a\\\"b\\\\c\\u000a\\u007fü\",\"port\":67}\n";
         assert_eq!(out, expected);
         out.clear();
-        write_text(&mut out, "D", 7, Level::WARN, "stuck", &[("why", &"x\ny")]).unwrap();
+        write_text(&mut out, "D", 7, Level::WARN, "stuck", &[("why", Text(&"x\ny"))]).unwrap();
         assert_eq!(out, "D.007Z  WARN stuck why=x\\u000ay\n");
     }
 }
