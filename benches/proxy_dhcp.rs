@@ -3,7 +3,8 @@
 //! `cargo xtask bench proxy-dhcp`. `BENCH_PAIRS` (default 5) says how many pairs; `BENCH_ONLY`
 //! (`decode;closed;turn;floor;open;burst;log;memory`, or whole names of lines) which parts. Needs root for network
 //! namespaces. The server has one processor, the generator, which never sleeps, another; with one request in flight they
-//! also take turns on one. The floor is a server of one call to receive and one to send.
+//! also take turns on one. The floor is a server of one call to receive and one to send,
+//! once with nothing between them and once with the decision.
 
 #![allow(
     clippy::print_stdout,
@@ -34,8 +35,10 @@ use std::time::Instant;
 type Work<'a> = Box<dyn FnMut(&[u8]) + 'a>;
 
 fn main() {
-    if std::env::args().nth(1).as_deref() == Some("floor") {
-        return floor::serve();
+    match std::env::args().nth(1).as_deref() {
+        Some("floor") => floor::serve(false),
+        Some("stateless") => floor::serve(true),
+        _ => {}
     }
     let mut verdicts = Verdicts::default();
     Side::Client.run(|| measure(&mut verdicts));
@@ -81,8 +84,12 @@ fn measure(verdicts: &mut Verdicts) {
             })
         };
         let floor = one(&[Peer::Floor, Peer::Dnsmasq]).per_cpu;
-        let ours = one(&[Peer::Ours, Peer::Floor]).per_cpu;
-        println!("  offers per CPU second: the floor {floor:.2} x dnsmasq's, ours {ours:.2} x the floor's");
+        let stateless = one(&[Peer::Stateless, Peer::Dnsmasq]).per_cpu;
+        let ours = one(&[Peer::Ours, Peer::Stateless]).per_cpu;
+        println!(
+            "  offers per CPU second: a bare echo {floor:.2} x dnsmasq's, one that decides and does nothing else \
+             {stateless:.2} x dnsmasq's, ours {ours:.2} x that"
+        );
     }
     for rate in [20_000, 40_000, 80_000, 160_000] {
         let name = format!("open loop, {rate}/s, BIOS");

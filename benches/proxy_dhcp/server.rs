@@ -78,6 +78,8 @@ pub(crate) enum Peer {
     Dnsmasq,
     /// One call to receive, one to send.
     Floor,
+    /// The same, with the decision between them.
+    Stateless,
 }
 
 /// A running server.
@@ -98,8 +100,9 @@ impl Server {
                 let level = if matches!(peer, Peer::Ours) { "error" } else { "info" };
                 command.args(["--log-format", "json", "--log-level", level]);
             }
-            Peer::Floor => {
-                command.arg(std::env::current_exe().unwrap()).arg("floor");
+            Peer::Floor | Peer::Stateless => {
+                let which = if matches!(peer, Peer::Floor) { "floor" } else { "stateless" };
+                command.arg(std::env::current_exe().unwrap()).arg(which);
             }
             Peer::Dnsmasq => {
                 command.args([
