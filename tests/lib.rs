@@ -8,6 +8,7 @@
 #![allow(clippy::print_stderr, reason = "a skipped test says so")]
 #![allow(clippy::disallowed_methods, reason = "tests own clocks and sockets")]
 
+use std::fmt::Display;
 use std::io::Read as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -49,19 +50,33 @@ pub fn peer(name: &str) -> Option<PathBuf> {
         ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].iter().map(|folder| Path::new(folder).join(name));
     let found = unpacked.chain([venv]).chain(installed).find(|path| path.is_file());
     if found.is_none() {
-        assert!(
-            std::env::var_os("KPC_REQUIRE_PEERS").is_none(),
-            "peer {name} is missing; run: cargo xtask deps"
-        );
-        eprintln!("skipped: peer {name} is missing; run: cargo xtask deps");
+        skip(format_args!("peer {name} is missing; run: cargo xtask deps"));
     }
     found
+}
+
+/// Says why a test is skipped; fails it where peers are required.
+pub fn skip(why: impl Display) {
+    assert!(std::env::var_os("KPC_REQUIRE_PEERS").is_none(), "{why}");
+    eprintln!("skipped: {why}");
 }
 
 /// The folder with unpacked peers (`root`) and the Python environment (`venv`).
 #[must_use]
 pub fn peers() -> PathBuf {
     std::env::var_os("KPC_PEERS_DIR").map_or_else(|| target().join("peers"), PathBuf::from)
+}
+
+/// The folder with the lab's firmware, kernel and DHCP server.
+#[must_use]
+pub fn lab_parts() -> PathBuf {
+    std::env::var_os("KPC_LAB_PARTS").map_or_else(|| target().join("lab-parts"), PathBuf::from)
+}
+
+/// The agent that the lab's machines run; where it was not built, its name.
+#[must_use]
+pub fn agent() -> PathBuf {
+    std::env::var_os("KPC_AGENT").map_or_else(|| PathBuf::from("kpc-agent"), PathBuf::from)
 }
 
 /// A command for a peer, with the libraries that were unpacked beside it.
@@ -172,6 +187,25 @@ pub fn wait_for(what: &str, limit: Duration, mut ready: impl FnMut() -> bool) {
 #[must_use]
 pub fn holds(octets: &[u8], secret: &str) -> bool {
     octets.windows(secret.len()).any(|window| window == secret.as_bytes())
+}
+
+/// Runs `work`, whose programs abort in `folder` and leave no core there; says so where this system makes none anyway.
+///
+/// # Panics
+/// If a core is left.
+pub fn without_cores(folder: &Path, work: impl FnOnce()) {
+    let cores = || {
+        let files = std::fs::read_dir(folder).expect("the folder is there").flatten();
+        files
+            .map(|file| file.path())
+            .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("core")))
+    };
+    if !aborted_with_core(Command::new("sleep").arg("60").current_dir(folder), || {}) {
+        eprintln!("this system makes no cores: nothing is to be seen of ours");
+    }
+    cores().for_each(|path| std::fs::remove_file(path).expect("a file of our own"));
+    work();
+    assert_eq!(cores().collect::<Vec<_>>(), Vec::<PathBuf>::new());
 }
 
 /// Starts a program, waits until it is `ready`, lifts its limit for cores and aborts it; whether the kernel made a core.

@@ -41,12 +41,9 @@ fn the_readmes_five_commands() {
     if !is_root() || peer("gpg").is_none() {
         return;
     }
-    let place = std::env::var_os("KPC_LAB_PARTS")
-        .map_or_else(|| kpc_tests::root().join("target/lab-parts"), PathBuf::from);
-    let agent = std::env::var_os("KPC_AGENT").map_or_else(|| PathBuf::from("kpc-agent"), PathBuf::from);
-    if let Err(error) = Parts::find_with_agent(&place, agent) {
-        assert!(std::env::var_os("KPC_REQUIRE_PEERS").is_none(), "{error}");
-        eprintln!("skipped: {error}");
+    let place = kpc_tests::lab_parts();
+    if let Err(error) = Parts::find_with_agent(&place, kpc_tests::agent()) {
+        kpc_tests::skip(error);
         return;
     }
     let dir = tempfile::Builder::new().prefix("kpc-journey").tempdir().unwrap();
@@ -166,7 +163,7 @@ struct Host {
 
 impl Host {
     fn bare(dir: &Path) -> Self {
-        let parts = PathBuf::from(std::env::var_os("KPC_LAB_PARTS").unwrap()).join("root");
+        let parts = kpc_tests::lab_parts().join("root");
         let root = dir.join("host");
         fs::create_dir(&root).unwrap();
         sh(&format!("mount -t tmpfs -o mode=755 host '{}'", root.display()));
@@ -186,7 +183,7 @@ impl Host {
         for folder in ["run", "media/images", "var/lib", "var/tmp", "usr/local/bin", "home/admin/.ssh"] {
             fs::create_dir_all(root.join(folder)).unwrap();
         }
-        let agent = std::env::var_os("KPC_AGENT").map_or_else(|| PathBuf::from("kpc-agent"), PathBuf::from);
+        let agent = kpc_tests::agent();
         for (program, name) in [(binary("kpc"), "kpc"), (agent, "kpc-agent")] {
             fs::copy(program, root.join("usr/local/bin").join(name)).unwrap();
         }

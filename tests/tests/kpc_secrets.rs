@@ -7,7 +7,6 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
-    clippy::print_stderr,
     clippy::disallowed_methods
 )]
 
@@ -24,7 +23,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use kpc_support::{MAC, PASSWORD, Served, UUID, write};
-use kpc_tests::{Guard, aborted_with_core, binary, holds, is_root, run_within, wait_for};
+use kpc_tests::{Guard, aborted_with_core, binary, holds, is_root, run_within, wait_for, without_cores};
 
 const LIMIT: Duration = Duration::from_secs(90);
 
@@ -164,28 +163,17 @@ fn no_core_is_made_of_the_keeper() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let here = |program: &Path| {
-        let mut command = Command::new(program);
-        command.current_dir(folder.path());
-        command
-    };
-    let sleeper = aborted_with_core(here(Path::new("sleep")).arg("60"), || {});
-    if !sleeper {
-        eprintln!("this system makes no cores: nothing is to be seen of ours");
-    }
     write(&folder, "bmc-password", &format!("{PASSWORD}\n"));
     fs::set_permissions(folder.path().join("bmc-password"), fs::Permissions::from_mode(0o600)).unwrap();
     write(&folder, "kpc.toml", &config(folder.path(), "keeper.sock"));
     let socket = folder.path().join("keeper.sock");
-    let mut keep = here(&binary("kpc"));
-    keep.args(["bmc", "keep", "--config"]).arg(folder.path().join("kpc.toml"));
+    let mut keep = Command::new(binary("kpc"));
+    keep.current_dir(folder.path()).args(["bmc", "keep", "--config"]).arg(folder.path().join("kpc.toml"));
     let listens =
         || wait_for("the keeper listens", LIMIT, || std::os::unix::net::UnixStream::connect(&socket).is_ok());
-    assert!(!aborted_with_core(&mut keep, listens), "a core of kpc bmc keep");
-    let left: Vec<_> =
-        fs::read_dir(folder.path()).unwrap().flatten().map(|entry| entry.file_name()).collect();
-    let cores = left.iter().filter(|name| name.to_string_lossy().starts_with("core")).count();
-    assert_eq!(cores, usize::from(sleeper && cores > 0), "{left:?}");
+    without_cores(folder.path(), || {
+        assert!(!aborted_with_core(&mut keep, listens), "a core of kpc bmc keep");
+    });
 }
 
 fn config(folder: &Path, keeper: &str) -> String {

@@ -8,14 +8,13 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::disallowed_methods,
-    clippy::print_stdout,
-    clippy::print_stderr
+    clippy::print_stdout
 )]
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use lab::network::{DEPLOY, LEASES};
@@ -33,12 +32,9 @@ fn run(machines: u8, limit: f64, flags: &[&str]) -> Option<tempfile::TempDir> {
     if !kpc_tests::is_root() {
         return None;
     }
-    let place = std::env::var_os("KPC_LAB_PARTS")
-        .map_or_else(|| kpc_tests::root().join("target/lab-parts"), PathBuf::from);
-    let agent = std::env::var_os("KPC_AGENT").map_or_else(|| PathBuf::from("kpc-agent"), PathBuf::from);
-    if let Err(error) = Parts::find_with_agent(&place, agent) {
-        assert!(std::env::var_os("KPC_REQUIRE_PEERS").is_none(), "{error}");
-        eprintln!("skipped: {error}");
+    let place = kpc_tests::lab_parts();
+    if let Err(error) = Parts::find_with_agent(&place, kpc_tests::agent()) {
+        kpc_tests::skip(error);
         return None;
     }
     let dir = tempfile::Builder::new().prefix("kpc-lab").tempdir().unwrap();

@@ -33,12 +33,9 @@ fn run(flags: &[&str], story: Option<&str>) -> Option<tempfile::TempDir> {
     if !kpc_tests::is_root() {
         return None;
     }
-    let place = std::env::var_os("KPC_LAB_PARTS")
-        .map_or_else(|| kpc_tests::root().join("target/lab-parts"), PathBuf::from);
-    let agent = std::env::var_os("KPC_AGENT").map_or_else(|| PathBuf::from("kpc-agent"), PathBuf::from);
-    if let Err(error) = Parts::find_with_agent(&place, agent) {
-        assert!(std::env::var_os("KPC_REQUIRE_PEERS").is_none(), "{error}");
-        eprintln!("skipped: {error}");
+    let place = kpc_tests::lab_parts();
+    if let Err(error) = Parts::find_with_agent(&place, kpc_tests::agent()) {
+        kpc_tests::skip(error);
         return None;
     }
     let dir = tempfile::Builder::new().prefix("kpc-install").tempdir().unwrap();

@@ -96,8 +96,10 @@ async fn connect(from: Ipv4Addr, to: SocketAddr) -> Result<TcpStream, String> {
 async fn read_answer(stream: &mut TcpStream) -> Result<(Answer, bool), String> {
     let mut read = Vec::with_capacity(FIRST_READ);
     let mut wanted = FIRST_READ;
+    let mut head = None;
     loop {
-        if let Some(head) = Head::of(&read) {
+        head = head.or_else(|| Head::of(&read));
+        if let Some(head) = &head {
             let body = read.get(head.length..).unwrap_or_default();
             match head.ends {
                 Ends::After(length) if body.len() >= length => {
@@ -119,8 +121,8 @@ async fn read_answer(stream: &mut TcpStream) -> Result<(Answer, bool), String> {
         }
         read.reserve_exact(wanted.clamp(FIRST_READ, LONGEST));
         if stream.read_buf(&mut read).await.map_err(|error| error.to_string())? == 0 {
-            let answer = Head::of(&read).filter(|head| matches!(head.ends, Ends::WithConnection));
-            let answer = answer.map(|head| (head.status, read.split_off(head.length)));
+            let head = head.filter(|head| matches!(head.ends, Ends::WithConnection));
+            let answer = head.map(|head| (head.status, read.split_off(head.length)));
             return answer.map(|answer| (answer, false)).ok_or_else(|| "a broken answer".to_owned());
         }
     }
@@ -176,8 +178,9 @@ fn unchunked(mut body: &[u8]) -> Option<Vec<u8>> {
         if size == 0 {
             return Some(contents);
         }
-        contents.extend(body.get(end + 2..end + 2 + size)?);
-        body = body.get(end + 2 + size + 2..)?;
+        let (chunk, rest) = body.get(end + 2..)?.split_at_checked(size)?;
+        contents.extend(chunk);
+        body = rest.get(2..)?;
     }
 }
 
@@ -213,7 +216,8 @@ mod tests {
         assert_eq!(answered(&["HTTP/1.1 200 OK\r\n\r\n", "hi"]).await, hi(false));
         let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nh\r\n1;x\r\ni\r\n";
         assert_eq!(answered(&[chunked, "0\r\n\r\n"]).await, hi(true));
-        for broken in [chunked, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nhi", "SSH-2.0"] {
+        let endless = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\nh\r\n";
+        for broken in [chunked, endless, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nhi", "SSH-2.0"] {
             assert!(answered(&[broken]).await.is_err(), "{broken:?}");
         }
     }

@@ -121,7 +121,8 @@ impl BootHook {
         let seen = sighting.clone();
         let claimed = self.state.change(move |fleet, now| {
             let claim = fleet.claim(now, &seen, fresh)?;
-            let decision = fleet.decide(now, &seen.clone().with_claim(claim.secret));
+            let seen = seen.with_claim(claim.secret);
+            let decision = fleet.decide(now, &seen);
             if matches!(decision, Decision::Boot(_)) {
                 // Said with the claim, so that it shows at once; the script follows when the claim is durable.
                 let _ = fleet.observe(now, Observation::ScriptSent { sighting: seen }); // it knows whom it gave the claim
