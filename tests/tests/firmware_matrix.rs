@@ -130,6 +130,8 @@ struct Stop {
     name: &'static str,
     client: Client,
     proxy: &'static [&'static str],
+    /// proxy-dhcpd's configuration file.
+    config: &'static str,
     lease: &'static str,
     /// nft rules of the segment's bridge, then of the server's input.
     on_the_way: &'static str,
@@ -143,6 +145,7 @@ const UEFI: Stop = Stop {
     name: "",
     client: Client::UefiPxe,
     proxy: &["--answer-router-solicitations"],
+    config: "",
     lease: "",
     on_the_way: "",
     at_the_server: "",
@@ -195,11 +198,18 @@ const STOPS: &[Stop] = &[
         words: "Secure Boot refuses",
         ..UEFI
     },
-    Stop { name: "second responder", rogue: true, words: "a second PXE responder, 10.77.0.2", ..UEFI },
+    Stop {
+        name: "second responder",
+        // Which of two offers a machine takes that come at once is its own affair: the other one is first.
+        config: "[[rule]]\nboot = 'snponly.efi'\nwhen = { arch = ['x64-uefi'] }\ndelay-ms = 500\n",
+        rogue: true,
+        words: "a second PXE responder, 10.77.0.2",
+        ..UEFI
+    },
     Stop {
         name: "loader loop",
         client: Client::BiosChain,
-        proxy: &["--answer-router-solicitations", "--config"],
+        config: "defaults = false\n[[rule]]\nboot = 'undionly.kpxe'\nwhen = { arch = ['bios'] }\n",
         words: "it loads itself",
         ..UEFI
     },
@@ -224,12 +234,11 @@ fn every_stop_has_its_reason() {
 
 fn stops(stop: &Stop) -> Result<(), String> {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("loop.toml");
-    std::fs::write(&file, "defaults = false\n[[rule]]\nboot = 'undionly.kpxe'\nwhen = { arch = ['bios'] }\n")
-        .unwrap();
+    let file = folder.path().join("proxy-dhcpd.toml");
+    std::fs::write(&file, stop.config).unwrap();
     let mut proxy = stop.proxy.to_vec();
-    if proxy.last() == Some(&"--config") {
-        proxy.push(file.to_str().unwrap());
+    if !stop.config.is_empty() {
+        proxy.extend(["--config", file.to_str().unwrap()]);
     }
     let variant = Variant { lease: stop.lease, proxy: Some(&proxy), ..Variant::default() };
     let scene = Scene::new(stop.client, LeaseServer::Dhcpd, variant).ok_or("a part is missing")?;
