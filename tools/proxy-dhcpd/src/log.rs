@@ -106,7 +106,9 @@ impl Last {
         self.interface = about.interface.to_owned();
         let (arch, stage, message, port, to) = about.fixed;
         let file = about.file.map_or_else(String::new, |file| file.to_string());
+        let unset = MacAddr([0; 6]).to_string();
         let fields = [
+            ("mac", Text(&unset)),
             ("arch", Text(&arch)),
             ("stage", Text(&stage)),
             ("type", Text(&message)),
@@ -118,30 +120,13 @@ impl Last {
         ];
         // Most answers are broadcast; that need not be said.
         let told = if to.ip().is_broadcast() { fields.len() - 1 } else { fields.len() };
-        let fields = fields.get(..told).unwrap_or(&fields);
-        let (before, between) = match format {
-            LogFormat::Text => ("", "Z  INFO answered mac="),
-            LogFormat::Json => {
-                ("{\"timestamp\":\"", "Z\",\"level\":\"INFO\",\"message\":\"answered\",\"mac\":\"")
-            }
-        };
         let line = &mut self.line;
         line.clear();
-        line.push_str(before);
-        line.push_str(date);
-        line.push('.');
-        self.millis = line.len()..line.len() + 3;
-        line.push_str("000");
-        line.push_str(between);
-        self.mac = line.len()..line.len() + 17;
-        line.push_str("00:00:00:00:00:00");
-        let _ = match format {
-            LogFormat::Text => write_text_fields(line, fields),
-            LogFormat::Json => {
-                line.push('"');
-                write_json_fields(line, fields)
-            }
-        };
+        write_line(line, format, date, 0, Level::INFO, "answered", fields.get(..told).unwrap_or(&fields));
+        // The line begins with the date, and the address is its first field.
+        let millis = line.find(date).map_or(0, |at| at + date.len() + 1);
+        let mac = line.find(&unset).unwrap_or_default();
+        (self.millis, self.mac) = (millis..millis + 3, mac..mac + unset.len());
     }
 
     /// Appends the line, with these milliseconds and this address in it.
@@ -272,10 +257,7 @@ impl EventLog {
         let millis = waiting.tick();
         let Waiting { lines, date, line, .. } = &mut *waiting;
         line.clear();
-        let _ = match self.format {
-            LogFormat::Text => write_text(line, date, millis, level, text, fields),
-            LogFormat::Json => write_json(line, date, millis, level, text, fields),
-        };
+        write_line(line, self.format, date, millis, level, text, fields);
         lines.extend_from_slice(line.as_bytes());
     }
 }
@@ -324,6 +306,21 @@ fn severity(reason: &Reason<'_>) -> Level {
     }
 }
 
+fn write_line(
+    out: &mut String,
+    format: LogFormat,
+    date: &str,
+    millis: u32,
+    level: Level,
+    text: &str,
+    fields: &[(&str, Value<'_>)],
+) {
+    let _ = match format {
+        LogFormat::Text => write_text(out, date, millis, level, text, fields),
+        LogFormat::Json => write_json(out, date, millis, level, text, fields),
+    }; // a String takes everything
+}
+
 fn write_text(
     out: &mut String,
     date: &str,
@@ -333,10 +330,6 @@ fn write_text(
     fields: &[(&str, Value<'_>)],
 ) -> fmt::Result {
     write!(out, "{date}.{millis:03}Z {level:>5} {text}")?;
-    write_text_fields(out, fields)
-}
-
-fn write_text_fields(out: &mut String, fields: &[(&str, Value<'_>)]) -> fmt::Result {
     for (name, value) in fields {
         out.push(' ');
         out.push_str(name);
@@ -359,11 +352,6 @@ fn write_json(
     fields: &[(&str, Value<'_>)],
 ) -> fmt::Result {
     write!(out, "{{\"timestamp\":\"{date}.{millis:03}Z\",\"level\":\"{level}\",\"message\":\"{text}\"")?;
-    write_json_fields(out, fields)
-}
-
-/// The further members of an object, and its end.
-fn write_json_fields(out: &mut String, fields: &[(&str, Value<'_>)]) -> fmt::Result {
     for (name, value) in fields {
         write!(out, ",\"{name}\":")?;
         match value {
@@ -429,6 +417,10 @@ mod tests {
             rule: "r",
             loaders: 0,
         };
+        let mut to_all = offered(16, Port::Dhcp);
+        if let Event::Offered { to, .. } = &mut to_all {
+            to.set_ip(Ipv4Addr::BROADCAST);
+        }
         let text = r#"Z  INFO answered mac=52:54:00:ab:09:0f arch=bios stage=iPXE type=DHCPOFFER file=http://10.0.0.1/\"x\" rule=r interface=eth0 port=4011 to=10.0.0.9:68"#;
         let json = r#""message":"answered","mac":"52:54:00:ab:09:0f","arch":"bios","stage":"iPXE","type":"DHCPOFFER","file":"http://10.0.0.1/\"x\"","rule":"r","interface":"eth0","port":4011,"to":"10.0.0.9:68"}"#;
         for (format, wanted) in [("text", text), ("json", json)] {
@@ -440,6 +432,10 @@ mod tests {
             assert_eq!(lines.lines().count(), 3, "{lines}");
             let last = lines.lines().last().unwrap();
             assert!(last.ends_with(wanted), "{last}");
+            log.event(&to_all);
+            let lines = String::from_utf8(log.waiting.lock().unwrap().lines.clone()).unwrap();
+            let last = lines.lines().last().unwrap();
+            assert!(last.contains("eth0") && !last.contains("255.255.255.255"), "{last}");
         }
     }
 
